@@ -1,0 +1,42 @@
+# `just` alone lists the recipes.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+_list:
+    @just --list --unsorted
+
+# Everything a change must pass: check, then test
+all: check test
+
+# Types, lint, format, import rules, generated files
+check:
+    uv run ruff check .
+    uv run ruff format --check .
+    uv run mypy
+    uv run lint-imports
+    uv run python -m tests.house.generated --check
+
+# Install what tests need (Debian packages when root), then run them
+test *ARGS: setup
+    uv run pytest {{ARGS}}
+
+# Debian packages that tests use: redis-server, PostgreSQL
+setup:
+    ./scripts/setup
+
+# Rewrite generated files: .env.example, docs/openapi.json
+generate:
+    uv run python -m tests.house.generated
+
+# Format the code and mend what the linter can mend
+format:
+    uv run ruff check --fix-only .
+    uv run ruff format .
+
+# A new migration from the difference between models and an upgraded database
+migration MESSAGE:
+    uv run python -m ai_investment.migrations.new "{{MESSAGE}}"
+
+# Start everything on this computer
+up *ARGS:
+    uv run ai-investment up {{ARGS}}

@@ -1,0 +1,5 @@
+"""`python -m ai_investment`."""
+
+from ai_investment.cli import main
+
+main()

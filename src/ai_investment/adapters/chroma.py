@@ -1,0 +1,121 @@
+"""The Chroma server as a vector store; its errors stop here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import chromadb
+import httpx
+import numpy as np
+from chromadb.api import AsyncClientAPI
+from chromadb.api.models.AsyncCollection import AsyncCollection
+from chromadb.config import Settings as ChromaSettings
+from chromadb.errors import ChromaError, NotFoundError
+from numpy.typing import NDArray
+
+from ai_investment.content.vectors import Hit
+
+# Chroma's own limit on one write is larger; small writes keep its memory flat.
+_BATCH = 256
+
+
+class VectorStoreUnavailable(Exception):
+    """Chroma does not answer or refuses; worth a retry."""
+
+
+class ChromaVectors:
+    """`Vectors` on a Chroma server, cosine space.
+
+    It connects when first used: a worker starts, and waits for work, without Chroma.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._host = parts.hostname or "localhost"
+        self._ssl = parts.scheme == "https"
+        self._port = parts.port or (443 if self._ssl else 80)
+        self._connecting = asyncio.Lock()
+        self._connected: AsyncClientAPI | None = None
+        self._collections: dict[str, AsyncCollection] = {}
+
+    async def __aenter__(self) -> ChromaVectors:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._connected is not None:
+            server: Any = self._connected
+            await server._server._cleanup()
+
+    async def _client(self) -> AsyncClientAPI:
+        async with self._connecting:
+            if self._connected is None:
+                self._connected = await chromadb.AsyncHttpClient(
+                    host=self._host,
+                    port=self._port,
+                    ssl=self._ssl,
+                    settings=ChromaSettings(anonymized_telemetry=False),
+                )
+            return self._connected
+
+    async def upsert(
+        self, collection: str, ids: Sequence[str], vectors: NDArray[np.float32]
+    ) -> None:
+        """Write vectors under their ids; writing twice leaves one. Makes the collection when missing."""
+        with _errors():
+            client = await self._client()
+            target = await client.get_or_create_collection(
+                collection, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
+            )
+            for start in range(0, len(ids), _BATCH):
+                await target.upsert(
+                    ids=list(ids[start : start + _BATCH]),
+                    embeddings=vectors[start : start + _BATCH],
+                )
+
+    async def query(self, collection: str, vector: NDArray[np.float32], limit: int) -> list[Hit]:
+        """The nearest ids, best first; none when the collection does not exist."""
+        with _errors():
+            try:
+                target = await self._get(collection)
+                found: Any = await target.query(
+                    query_embeddings=vector[None, :],
+                    n_results=limit,
+                    include=["distances"],
+                )
+            except NotFoundError:
+                self._collections.pop(collection, None)
+                return []
+        return [
+            Hit(passage_id, 1 - distance)
+            for passage_id, distance in zip(found["ids"][0], found["distances"][0], strict=True)
+        ]
+
+    async def delete(self, collection: str, ids: Sequence[str]) -> None:
+        """Remove ids; unknown ids and collections are no error."""
+        with _errors():
+            try:
+                target = await self._get(collection)
+                for start in range(0, len(ids), _BATCH):
+                    await target.delete(ids=list(ids[start : start + _BATCH]))
+            except NotFoundError:
+                return
+
+    async def _get(self, collection: str) -> AsyncCollection:
+        if collection not in self._collections:
+            self._collections[collection] = await (await self._client()).get_collection(
+                collection, embedding_function=None
+            )
+        return self._collections[collection]
+
+
+class _errors:  # noqa: N801 - reads as a statement
+    """Maps what the client raises to VectorStoreUnavailable."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, cause: BaseException | None, trace: Any) -> None:
+        if isinstance(cause, httpx.HTTPError | ChromaError | ValueError | OSError):
+            raise VectorStoreUnavailable(type(cause).__name__) from cause

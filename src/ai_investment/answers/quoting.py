@@ -1,0 +1,83 @@
+"""The answerer without a model: the best sentences of the sources, quoted and said to be quotations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from ai_investment.answers.models import Model, Quote, Statement, Usage
+from ai_investment.content.find import Passage
+from ai_investment.content.sentences import sentences
+from ai_investment.content.vectors import Embedder
+
+_PASSAGES = 6
+_SENTENCES = 5
+_SHORTEST = 30
+# A sentence is worth quoting when it is nearly as close to the question as the closest one.
+_WITHIN = 0.22
+# The passage it stands in says what a sentence is about when its own words do not.
+_PASSAGE_WEIGHT = 0.35
+
+
+class _Candidate(msgspec.Struct):
+    passage_rank: int
+    start: int
+    end: int
+    text: str
+    score: float = 0.0
+
+
+class QuotingAnswerer:
+    """Ranks sentences by meaning; quotes the closest in reading order, grouped by passage."""
+
+    model = Model("extractive", "quotations", None)
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+
+    async def compose(
+        self, question: str, passages: Sequence[Passage]
+    ) -> AsyncIterator[Statement | Usage]:
+        """One statement per passage that has something to quote; the text is the quotation."""
+        chosen = await asyncio.to_thread(self._choose, question, passages[:_PASSAGES])
+        for rank, passage in enumerate(passages[:_PASSAGES]):
+            for start, end in _joined(
+                [item for item in chosen if item.passage_rank == rank], passage.text
+            ):
+                quote = passage.text[start:end]
+                yield Statement(quote, [Quote(passage.id, quote)], quoted=True)
+        yield Usage(input_tokens=0, output_tokens=0, cost_usd="0")
+
+    def _choose(self, question: str, passages: Sequence[Passage]) -> list[_Candidate]:
+        candidates = [
+            _Candidate(rank, start, end, passage.text[start:end])
+            for rank, passage in enumerate(passages)
+            for start, end in sentences(passage.text)
+            if end - start >= _SHORTEST and passage.text[end - 1] in '.!…”")'
+        ]
+        if not candidates:
+            return []
+        vectors = self._embedder.embed([question, *(item.text for item in candidates)])
+        for item, own in zip(candidates, vectors[1:] @ vectors[0], strict=True):
+            item.score = float(own) + _PASSAGE_WEIGHT * passages[item.passage_rank].score
+        candidates.sort(key=lambda item: -item.score)
+        return [
+            item for item in candidates[:_SENTENCES] if item.score >= candidates[0].score - _WITHIN
+        ]
+
+
+def _joined(chosen: list[_Candidate], text: str) -> list[tuple[int, int]]:
+    """Spans in reading order; sentences that follow each other become one quotation."""
+    spans: list[tuple[int, int]] = []
+    for item in sorted(chosen, key=lambda item: item.start):
+        if (
+            spans
+            and not text[spans[-1][1] : item.start].strip()
+            and "\n" not in text[spans[-1][1] : item.start]
+        ):
+            spans[-1] = (spans[-1][0], item.end)
+        else:
+            spans.append((item.start, item.end))
+    return spans

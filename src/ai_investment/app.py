@@ -1,0 +1,168 @@
+"""The API: routers, resources and lifespan. Granian serves `app`; tests call `create_app`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.types import ASGIApp
+
+from ai_investment.adapters.redis import connect_redis
+from ai_investment.chat import routes as chat
+from ai_investment.content import routes as content
+from ai_investment.content.objects import Objects
+from ai_investment.db import Database, Db, Read
+from ai_investment.http.edge import edge
+from ai_investment.http.problems import exception_handlers
+from ai_investment.identity.access import provide_credentials, provide_user
+from ai_investment.identity.keys import ensure_local_user
+from ai_investment.jobs import routes as jobs
+from ai_investment.jobs.bell import CHANGES, Bell, Listener
+from ai_investment.logs import configure_logging
+from ai_investment.operations import docs, health, metrics, page
+from ai_investment.settings import Settings, read_settings
+from ai_investment.version import VERSION
+
+MAX_BODY = 256 * 1024
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The ASGI application for these settings; connections open in its lifespan."""
+    return edge(_litestar(settings))
+
+
+def _litestar(settings: Settings) -> Litestar:
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        redis = connect_redis(settings.redis_url)
+        bell = Bell(redis)
+        database = Database(settings.database_url, bell.publish)
+        changes = Listener(redis, CHANGES)
+        app.state.update(
+            database=database,
+            bell=bell,
+            changes=changes,
+            objects=Objects(settings.object_directory),
+            draining=False,
+        )
+        changes.start()
+        _drain_on_sigterm(app.state)
+        if settings.ai_investment_local_user:
+            async with database.transaction() as db:
+                await ensure_local_user(db)
+        # What lives now lives for ever: keep the collector from walking it under load.
+        gc.collect()
+        gc.freeze()
+        app.state.ready = True
+        try:
+            yield
+        finally:
+            await changes.stop()
+            await redis.aclose()
+            await database.dispose()
+
+    return Litestar(
+        route_handlers=[
+            Router("/api/v1", route_handlers=[*jobs.routes, *chat.routes, *content.routes]),
+            *health.routes,
+            *metrics.routes,
+            *docs.routes,
+            *page.routes,
+        ],
+        dependencies={
+            "settings": Provide(lambda: settings, sync_to_thread=False, use_cache=True),
+            "database": Provide(_database, sync_to_thread=False),
+            "bell": Provide(_bell, sync_to_thread=False),
+            "changes": Provide(_changes, sync_to_thread=False),
+            "objects": Provide(_objects, sync_to_thread=False),
+            "db": Provide(_transaction),
+            "read": Provide(_reading),
+            "credentials": Provide(provide_credentials),
+            "user": Provide(provide_user),
+        },
+        exception_handlers=exception_handlers,
+        lifespan=[lifespan],
+        state=State({"ready": False, "settings": settings}),
+        request_max_body_size=MAX_BODY,
+        openapi_config=OpenAPIConfig(
+            title="AI Investment Backend",
+            version=VERSION,
+            description=docs.DESCRIPTION,
+            path="/openapi-unused",
+            render_plugins=[],
+            components=docs.COMPONENTS,
+            security=[{"ApiKey": []}],
+        ),
+        logging_config=None,
+        debug=False,
+    )
+
+
+def _database(state: State) -> Database:
+    return state.database  # type: ignore[no-any-return]
+
+
+def _bell(state: State) -> Bell:
+    return state.bell  # type: ignore[no-any-return]
+
+
+def _changes(state: State) -> Listener:
+    return state.changes  # type: ignore[no-any-return]
+
+
+def _objects(state: State) -> Objects:
+    return state.objects  # type: ignore[no-any-return]
+
+
+async def _transaction(database: Database) -> AsyncIterator[Db]:
+    """One request, one transaction; it commits before the response is sent."""
+    async with database.transaction() as db:
+        yield db
+
+
+async def _reading(database: Database) -> AsyncIterator[Read]:
+    async with database.reading() as read:
+        yield read
+
+
+def _drain_on_sigterm(state: Any) -> None:
+    """Open event streams end at once on SIGTERM; Granian would wait for them for ever."""
+    loop = asyncio.get_running_loop()
+    previous = signal.getsignal(signal.SIGTERM)
+
+    def drain() -> None:
+        state.draining = True
+        state.changes.wake_all()
+
+    def handler(number: int, frame: Any) -> None:
+        loop.call_soon_threadsafe(drain)
+        if callable(previous):
+            previous(number, frame)
+
+    try:
+        signal.signal(signal.SIGTERM, handler)
+    except ValueError:
+        return  # not the main thread: a test server that is stopped otherwise
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, built from the environment when a server asks for it and not when a test imports us."""
+    if name != "app":
+        raise AttributeError(name)
+    settings = read_settings(os.environ)
+    configure_logging(settings.log_level, "api")
+    return create_app(settings)
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document, without a server or a valid environment."""
+    return _litestar(Settings()).openapi_schema.to_schema()

@@ -1,0 +1,219 @@
+"""From received bytes to passages that retrieval finds: extract, index, remove."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any, Protocol
+
+import msgspec
+import sqlalchemy as sa
+
+from ai_investment.content.chunking import Span, chunk
+from ai_investment.content.extraction import Extracted, Extractor, Heading, Unreadable
+from ai_investment.content.models import Document, DocumentVersion, PassageRow, VectorCollection
+from ai_investment.content.objects import Objects
+from ai_investment.content.vectors import Embedder, Vectors, ensure_serving_collection
+from ai_investment.db import Db, db_now
+from ai_investment.errors import Problem
+from ai_investment.jobs.declare import job
+from ai_investment.jobs.enqueue import enqueue
+from ai_investment.jobs.run import Run
+
+_EMBED_BATCH = 32
+
+
+class UnreadableDocument(Problem):
+    """The file cannot be turned into text; the detail says why."""
+
+    status, title = 422, "Unreadable document"
+
+
+class Extracting(Protocol):
+    """What the pipeline worker provides."""
+
+    objects: Objects
+    extract: Extractor
+
+
+class Indexing(Protocol):
+    """What the embeddings worker provides."""
+
+    embedder: Embedder
+    vectors: Vectors
+
+
+class Removing(Protocol):
+    """What the delivery worker provides."""
+
+    vectors: Vectors
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """The result of both jobs. After extraction `follow_up` names the job that makes it searchable."""
+
+    document_id: str
+    version: int
+    characters: int
+    passages: int | None = None
+    follow_up: str | None = None
+
+
+@job("content.extract_document", queue="pipeline", attempts=3, lease=120)
+async def extract_document(run: Run[Extracting], version_id: str) -> None:
+    """Turn the received bytes of a version into text."""
+    version = await _version(run, version_id)
+    await run.progress("reading")
+    data = await run.use.objects.get(version.object_key)
+    try:
+        extracted = await asyncio.to_thread(
+            run.use.extract, data, media_type=version.media_type or "", name=version.name
+        )
+    except Unreadable as cause:
+        problem = UnreadableDocument(f"{version.name}: {cause.reason}")
+        async with run.fail(problem) as db:
+            await _change(db, version_id, "received", state="failed", error=problem.detail)
+        return
+    async with run.settle() as db:
+        follow_up = None
+        # A withdrawn version (its document was deleted meanwhile) stays withdrawn.
+        if await _change(
+            db, version_id, "received", state="extracted", **_columns(extracted, version)
+        ):
+            follow_up = (
+                await enqueue(db, run.job.owner_id, index_document, version_id=version_id)
+            ).id
+        run.result = Stored(
+            version.document_id, version.number, len(extracted.text), follow_up=follow_up
+        )
+
+
+def _columns(extracted: Extracted, version: Any) -> dict[str, Any]:
+    meta = extracted.meta
+    return {
+        "text": extracted.text,
+        "headings": msgspec.to_builtins(extracted.headings),
+        "title": (extracted.title or version.title)[:300],
+        "url": extracted.url or version.url,
+        "author": (extracted.author or "")[:300] or None,
+        "language": extracted.language,
+        "published_at": extracted.published_at,
+        "topic": meta.get("topic"),
+        "level": meta.get("level"),
+        "summary": meta.get("summary"),
+        "sources": msgspec.to_builtins(meta.get("sources")),
+        "reviewed_on": meta.get("reviewed"),
+    }
+
+
+@job("content.index_document", queue="embeddings", attempts=5, lease=60)
+async def index_document(run: Run[Indexing], version_id: str) -> None:
+    """Cut a version into passages, embed them, and make the version the live one."""
+    version = await _version(run, version_id)
+    embedder, vectors = run.use.embedder, run.use.vectors
+    headings = msgspec.convert(version.headings, list[Heading])
+    spans = await asyncio.to_thread(
+        chunk, version.text, headings, count_tokens=embedder.count_tokens
+    )
+    async with run.database.transaction() as db:
+        collection = await ensure_serving_collection(db, embedder)
+    passages = [
+        _passage(version_id, version.text, position, span) for position, span in enumerate(spans)
+    ]
+    for start in range(0, len(passages), _EMBED_BATCH):
+        await run.progress("embedding", start, len(passages))
+        batch = passages[start : start + _EMBED_BATCH]
+        texts = [embedding_text(version.title, row["heading"], row["text"]) for row in batch]
+        embedded = await asyncio.to_thread(embedder.embed, texts)
+        await vectors.upsert(collection, [row["id"] for row in batch], embedded)
+    async with run.settle(
+        Stored(version.document_id, version.number, len(version.text), len(passages))
+    ) as db:
+        await _store_passages(db, passages)
+        await _make_live(db, version_id, version)
+
+
+def embedding_text(title: str, heading: str | None, text: str) -> str:
+    """What is embedded for a passage: its words under the title and headings they stand under."""
+    return "\n".join(part for part in (title, heading, text) if part)
+
+
+def _passage(version_id: str, text: str, position: int, span: Span) -> dict[str, Any]:
+    digest = hashlib.sha256(f"{version_id}:{span.start}:{span.end}".encode()).hexdigest()[:32]
+    return {
+        "id": f"pas_{digest}",
+        "version_id": version_id,
+        "position": position,
+        "start": span.start,
+        "end": span.end,
+        "heading": span.heading,
+        "text": text[span.start : span.end],
+    }
+
+
+async def _store_passages(db: Db, passages: list[dict[str, Any]]) -> None:
+    if passages:
+        version_id = passages[0]["version_id"]
+        await db.execute(sa.delete(PassageRow).where(PassageRow.version_id == version_id))
+        await db.execute(sa.insert(PassageRow), passages)
+
+
+async def _make_live(db: Db, version_id: str, version: Any) -> None:
+    """Flip to this version unless it was withdrawn or a newer one is live; retire what it replaces."""
+    if not await _change(db, version_id, "extracted", state="indexed"):
+        await enqueue(db, None, remove_vectors, version_id=version_id)
+        return
+    document = (
+        await db.scalars(
+            sa.select(Document).where(Document.id == version.document_id).with_for_update()
+        )
+    ).one()
+    live = (
+        await db.get(DocumentVersion, document.live_version_id)
+        if document.live_version_id
+        else None
+    )
+    if live is not None and live.number > version.number:
+        await enqueue(db, None, remove_vectors, version_id=version_id)
+        return
+    document.live_version_id = version_id
+    document.updated_at = db_now()
+    if live is not None:
+        await enqueue(db, None, remove_vectors, version_id=live.id)
+
+
+@job("content.remove_vectors", queue="delivery", attempts=10, lease=60)
+async def remove_vectors(run: Run[Removing], version_id: str) -> None:
+    """Take a version's passages out of the vector store. SQL stopped returning them already."""
+    async with run.database.reading() as read:
+        ids = (
+            (
+                await read.execute(
+                    sa.select(PassageRow.id).where(PassageRow.version_id == version_id)
+                )
+            )
+            .scalars()
+            .all()
+        )
+        collections = (await read.execute(sa.select(VectorCollection.name))).scalars().all()
+    for collection in collections:
+        await run.use.vectors.delete(collection, ids)
+
+
+async def _version(run: Run[Any], version_id: str) -> Any:
+    columns = [column for column in DocumentVersion.__table__.columns if column.name != "id"]
+    async with run.database.reading() as read:
+        return (
+            await read.execute(sa.select(*columns).where(DocumentVersion.id == version_id))
+        ).one()
+
+
+async def _change(db: Db, version_id: str, expected: str, **values: Any) -> bool:
+    """Move a version on from the state it is expected in; False when it has left that state."""
+    result = await db.execute(
+        sa.update(DocumentVersion)
+        .where(DocumentVersion.id == version_id, DocumentVersion.state == expected)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(result.rowcount)  # type: ignore[attr-defined]

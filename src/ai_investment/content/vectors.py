@@ -1,0 +1,83 @@
+"""What retrieval needs from an embedding model and a vector store, and which collection serves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+import sqlalchemy as sa
+
+from ai_investment.content.models import VectorCollection
+from ai_investment.db import Db, Read, db_now
+
+if TYPE_CHECKING:  # the API imports this module, and needs no numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Embedder(Protocol):
+    """A local embedding model; unit-length vectors, so the dot product is the cosine."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dimension(self) -> int: ...
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Shape (texts, dimension)."""
+        ...
+
+    def count_tokens(self, text: str) -> int: ...
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A neighbour: a passage id and its cosine similarity (-1 to 1)."""
+
+    passage_id: str
+    score: float
+
+
+class Vectors(Protocol):
+    """A vector store. It may answer ids that SQL no longer knows; SQL decides."""
+
+    async def upsert(
+        self, collection: str, ids: Sequence[str], vectors: NDArray[np.float32]
+    ) -> None: ...
+    async def query(
+        self, collection: str, vector: NDArray[np.float32], limit: int
+    ) -> list[Hit]: ...
+    async def delete(self, collection: str, ids: Sequence[str]) -> None: ...
+
+
+def collection_name(embedder: Embedder, generation: int) -> str:
+    """The name carries model and dimension: vectors of two models can never meet."""
+    return f"library-{embedder.name}-{embedder.dimension}-g{generation}"
+
+
+async def serving_collection(db: Db | Read, embedder: Embedder) -> str | None:
+    """The collection to ask for this model; None while nothing was ever indexed with it."""
+    query = (
+        sa.select(VectorCollection.name)
+        .where(VectorCollection.model == embedder.name, VectorCollection.serving)
+        .order_by(VectorCollection.generation.desc())
+        .limit(1)
+    )
+    return (await db.execute(query)).scalar_one_or_none()
+
+
+async def ensure_serving_collection(db: Db, embedder: Embedder) -> str:
+    """The serving collection, made known as generation 1 when there is none."""
+    if name := await serving_collection(db, embedder):
+        return name
+    name = collection_name(embedder, 1)
+    await db.merge(
+        VectorCollection(
+            name=name,
+            model=embedder.name,
+            dimension=embedder.dimension,
+            generation=1,
+            serving=True,
+            created_at=db_now(),
+        )
+    )
+    return name

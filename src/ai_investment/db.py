@@ -1,0 +1,188 @@
+"""The database: one engine, explicit transactions, the database's clock, work after the commit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeDecorator
+
+log = logging.getLogger(__name__)
+
+Db = AsyncSession
+"""A read-write transaction."""
+Read = AsyncConnection
+"""A read-only one."""
+AfterCommit = Callable[[list[Any]], Awaitable[None]]
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time. SQLite stores it as text with six decimals, so that text order is time order."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return (
+            value
+            if value is None
+            else value.replace(tzinfo=UTC)
+            if value.tzinfo is None
+            else value.astimezone(UTC)
+        )
+
+
+# none_as_null: None is SQL NULL and not the JSON word null.
+_JSON = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """Tables of all features; JSON is JSONB on PostgreSQL."""
+
+    type_annotation_map = {
+        datetime: UtcDateTime(),
+        dict[str, Any]: _JSON,
+        list[Any]: _JSON,
+    }
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class db_now(sa.sql.functions.FunctionElement[datetime]):  # noqa: N801 - reads as an SQL function
+    """The database's clock, plus `seconds`: the only clock leases and schedules are compared with."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+    def __init__(self, seconds: float | sa.SQLColumnExpression[Any] = 0) -> None:
+        number = isinstance(seconds, int | float)
+        super().__init__(sa.literal(seconds, sa.Float()) if number else seconds)
+
+
+@compiles(db_now, "postgresql")
+def _now_postgresql(element: db_now, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return f"(clock_timestamp() + make_interval(secs => {seconds}))"
+
+
+@compiles(db_now, "sqlite")
+def _now_sqlite(element: db_now, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', ({seconds}) || ' seconds') || '000')"
+
+
+def async_url(url: str) -> sa.URL:
+    """The URL with the driver we use, whichever of the usual spellings was given."""
+    parsed = sa.make_url(url)
+    sqlite = parsed.get_backend_name() == "sqlite"
+    return parsed.set(drivername="sqlite+aiosqlite" if sqlite else "postgresql+asyncpg")
+
+
+class Database:
+    """Transactions on one engine.
+
+    What a transaction puts into its outbox (`outbox(db)`) is handed to `after_commit` once the commit
+    stands. A failure there is logged and nothing else: the rows are the truth, and a sweeper finds them.
+    """
+
+    def __init__(
+        self, url: str, after_commit: AfterCommit | None = None, *, pool_size: int = 10
+    ) -> None:
+        self.engine = _create_engine(async_url(url), pool_size)
+        self._after_commit = after_commit
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Db]:
+        """A read-write transaction: committed when the block ends, rolled back when it raises."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as db:
+            async with db.begin():
+                yield db
+            if self._after_commit and (waiting := outbox(db)):
+                try:
+                    await self._after_commit(waiting)
+                except Exception as cause:
+                    log.warning("after-commit publish failed: %s", type(cause).__name__)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Read]:
+        """A read-only transaction; it never waits for SQLite's single writer."""
+        async with self.engine.connect() as connection:
+            yield await connection.execution_options(ai_investment_read_only=True)
+
+    async def dispose(self) -> None:
+        await self.engine.dispose()
+
+
+def outbox(db: Db) -> list[Any]:
+    """The list of things to publish after this transaction's commit."""
+    return cast(list[Any], db.info.setdefault("outbox", []))
+
+
+def _create_engine(url: sa.URL, pool_size: int) -> AsyncEngine:
+    common: dict[str, Any] = {
+        "json_serializer": lambda value: msgspec.json.encode(value).decode(),
+        "json_deserializer": msgspec.json.decode,
+    }
+    if url.get_backend_name() == "postgresql":
+        return create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            connect_args={"timeout": 5},
+            **common,
+        )
+    engine = create_async_engine(url, **common)
+    sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    # None: the driver must not begin by itself, _begin_sqlite does.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "busy_timeout=5000",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A deferred transaction that later writes fails at once when another writer holds the lock;
+    # an immediate one waits for busy_timeout.
+    read_only = connection.get_execution_options().get("ai_investment_read_only")
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -1,0 +1,107 @@
+"""Rendering every error as RFC 9457 problem+json, in one place."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+import sqlalchemy.exc
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+
+from ai_investment import trace
+from ai_investment.errors import Fault, Malformed, NotFound, Problem, Unavailable
+
+log = logging.getLogger(__name__)
+
+
+class MethodNotAllowed(Problem):
+    status, title = 405, "Method not allowed"
+
+
+class TooLarge(Problem):
+    status, title = 413, "Too large"
+
+
+class BadRequest(Problem):
+    status, title = 400, "Bad request"
+
+
+_BY_STATUS: dict[int, type[Problem]] = {
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: TooLarge,
+    422: Malformed,
+}
+
+
+def problem_response(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
+    headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after else {}
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(
+        msgspec.json.encode(problem.body(trace.request_id.get())),
+        status_code=problem.status,
+        media_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def _on_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
+    return problem_response(request, problem)
+
+
+def _on_validation(request: Request[Any, Any, Any], cause: ValidationException) -> Response[bytes]:
+    faults = [_fault(item) for item in cause.extra or [] if isinstance(item, dict)]
+    detail = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults) or cause.detail
+    return problem_response(request, Malformed(detail, errors=faults))
+
+
+def _fault(item: dict[str, Any]) -> Fault:
+    """Litestar's `{message, key, source}` as a JSON pointer for bodies, `source/name` otherwise."""
+    key, message = str(item.get("key") or ""), str(item.get("message", ""))
+    message, _, path = message.partition(" - at `$")
+    pointer = path.rstrip("`").replace("[", ".").replace("]", "").replace(".", "/") or (
+        f"/{key}" if key else ""
+    )
+    source = item.get("source") or "body"
+    return Fault(
+        f"#{pointer}" if source == "body" else f"{getattr(source, 'value', source)}{pointer}",
+        message,
+    )
+
+
+def _on_http(request: Request[Any, Any, Any], cause: HTTPException) -> Response[bytes]:
+    kind = _BY_STATUS.get(cause.status_code, BadRequest if cause.status_code < 500 else Problem)
+    detail = "" if cause.status_code >= 500 else cause.detail
+    if kind is NotFound:
+        detail = "There is nothing at this address."
+    return problem_response(request, kind(detail))
+
+
+def _on_database(request: Request[Any, Any, Any], cause: Exception) -> Response[bytes]:
+    log.warning("database: %s", type(cause).__name__)
+    return problem_response(
+        request,
+        Unavailable("The database does not answer right now; nothing was changed.", retry_after=2),
+    )
+
+
+def _on_anything(request: Request[Any, Any, Any], cause: Exception) -> Response[bytes]:
+    log.error("unhandled %s", type(cause).__name__, exc_info=cause)
+    return problem_response(
+        request, Problem("Something went wrong on our side; the request id names it in our log.")
+    )
+
+
+exception_handlers: dict[Any, Any] = {
+    Problem: _on_problem,
+    ValidationException: _on_validation,
+    HTTPException: _on_http,
+    sqlalchemy.exc.OperationalError: _on_database,
+    sqlalchemy.exc.InterfaceError: _on_database,
+    sqlalchemy.exc.TimeoutError: _on_database,
+    ConnectionError: _on_database,
+    Exception: _on_anything,
+}

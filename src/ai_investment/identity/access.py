@@ -1,0 +1,115 @@
+"""Who is calling: credentials are read without a query, and checked in the query that needs them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+import sqlalchemy as sa
+from litestar import Request
+
+from ai_investment.db import Database, db_now
+from ai_investment.errors import Problem
+from ai_investment.identity.keys import key_hash
+from ai_investment.identity.models import LOCAL_USER_ID, ApiKey, UserRow
+from ai_investment.settings import LOOPBACK, Settings
+
+
+class Unauthenticated(Problem):
+    """No credentials, or none that hold: the reasons are not told apart."""
+
+    status, title = 401, "Not signed in"
+
+
+class Forbidden(Problem):
+    """Signed in, but not allowed to do this."""
+
+    status, title = 403, "Not allowed"
+
+
+class User(msgspec.Struct, frozen=True):
+    """The caller."""
+
+    id: str
+    role: Literal["user", "service", "admin"]
+
+    def need_admin(self) -> None:
+        if self.role != "admin":
+            raise Forbidden("This needs an operator's key.")
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What the request carries: the hash of an API key, or the right to act as the local user."""
+
+    key_hash: str | None
+    local: bool
+    scope: Literal["read", "write"]
+    """What the request's method needs."""
+
+    def check(self, row: Any) -> None:
+        """Raise unless `row`, selected by `caller_row`, lets this request in."""
+        if row is None:
+            raise Unauthenticated("The key is unknown, expired or revoked.")
+        if row.scopes is not None and self.scope not in row.scopes:
+            raise Forbidden(f"This key may not {self.scope}.")
+
+
+def caller_row(credentials: Credentials) -> sa.Select[Any]:
+    """A query for `user_id, role, scopes`: one row when the credentials hold, none otherwise."""
+    live = sa.select(UserRow.id.label("user_id"), UserRow.role).where(UserRow.disabled_at.is_(None))
+    if credentials.key_hash:
+        return (
+            live.add_columns(ApiKey.scopes)
+            .join(ApiKey, ApiKey.user_id == UserRow.id)
+            .where(
+                ApiKey.hash == credentials.key_hash,
+                ApiKey.revoked_at.is_(None),
+                sa.or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > db_now()),
+            )
+        )
+    if credentials.local:
+        return live.add_columns(sa.null().label("scopes")).where(UserRow.id == LOCAL_USER_ID)
+    raise Unauthenticated("Send an API key in X-API-Key.")
+
+
+async def provide_credentials(request: Request[Any, Any, Any], settings: Settings) -> Credentials:
+    """Read the headers; no I/O."""
+    key = request.headers.get("x-api-key") or _bearer(request.headers.get("authorization", ""))
+    credentials = Credentials(
+        key_hash=key_hash(settings.secret_key, key) if key else None,
+        local=not key and settings.ai_investment_local_user and _from_this_computer(request),
+        scope="read" if request.method in ("GET", "HEAD") else "write",
+    )
+    request.state.credentials = credentials
+    return credentials
+
+
+def _bearer(authorization: str) -> str | None:
+    scheme, _, value = authorization.partition(" ")
+    return value.strip() if scheme.lower() == "bearer" and value.strip() else None
+
+
+async def provide_user(credentials: Credentials, database: Database) -> User:
+    """The caller, looked up. Raises Unauthenticated or Forbidden."""
+    query = caller_row(credentials)
+    async with database.reading() as db:
+        row = (await db.execute(query)).one_or_none()
+    credentials.check(row)
+    assert row is not None
+    return User(row.user_id, row.role)
+
+
+def _from_this_computer(request: Request[Any, Any, Any]) -> bool:
+    """A loopback peer that is no proxy, and no web page of another origin (DNS rebinding, CSRF)."""
+    headers = request.headers
+    if request.client is None or request.client.host not in LOOPBACK:
+        return False
+    if "x-forwarded-for" in headers or "forwarded" in headers:
+        return False
+    if urlsplit(f"//{headers.get('host', '')}").hostname not in LOOPBACK:
+        return False
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return False
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host")

@@ -1,0 +1,69 @@
+"""Declaring a job: its kind, queue and policy stand on top of the function that does the work."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from ai_investment.jobs.run import Run
+
+P = ParamSpec("P")
+U = TypeVar("U")
+QUEUES = ("answers", "embeddings", "pipeline", "delivery")
+
+
+@dataclass(frozen=True)
+class JobKind(Generic[U, P]):
+    """A declared job. `U` is what its worker provides (`run.use`), `P` its arguments."""
+
+    name: str
+    queue: str
+    attempts: int
+    lease: int
+    function: Callable[Concatenate[Run[U], P], Awaitable[None]]
+    args_type: type[msgspec.Struct]
+
+    def pack(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+        """The arguments as the JSON object kept in the row; raises TypeError as a call would."""
+        bound = inspect.signature(self.function).bind(None, *args, **kwargs)
+        packed: dict[str, Any] = msgspec.to_builtins(dict(list(bound.arguments.items())[1:]))
+        return packed
+
+    def unpack(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Typed keyword arguments from the row; raises msgspec.ValidationError."""
+        return msgspec.structs.asdict(msgspec.convert(args, self.args_type))
+
+
+KINDS: dict[str, JobKind[Any, ...]] = {}
+
+
+def job(
+    name: str, *, queue: str, attempts: int = 5, lease: int = 60
+) -> Callable[[Callable[Concatenate[Run[U], P], Awaitable[None]]], JobKind[U, P]]:
+    """Declare a job. `lease` (seconds): how long a silent worker is trusted; it is renewed every third."""
+    if queue not in QUEUES:
+        raise ValueError(f"{name}: there is no queue {queue}")
+    if name in KINDS:
+        raise ValueError(f"{name}: declared twice")
+
+    def declare(function: Callable[Concatenate[Run[U], P], Awaitable[None]]) -> JobKind[U, P]:
+        fields = [
+            (parameter.name, hints[parameter.name])
+            if parameter.default is parameter.empty
+            else (parameter.name, hints[parameter.name], parameter.default)
+            for parameter in list(inspect.signature(function).parameters.values())[1:]
+            for hints in [inspect.get_annotations(function, eval_str=True)]
+        ]
+        args_type = msgspec.defstruct(
+            f"{name}.args", fields, kw_only=True, forbid_unknown_fields=True
+        )
+        kind = JobKind(name, queue, attempts, lease, function, args_type)
+        KINDS[name] = kind
+        return kind
+
+    return declare

@@ -1,0 +1,86 @@
+"""The job row: the truth about every piece of work that was accepted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ai_investment.db import Base
+
+QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = (
+    "queued",
+    "running",
+    "succeeded",
+    "failed",
+    "cancelled",
+)
+LIVE = (QUEUED, RUNNING)
+TERMINAL = (SUCCEEDED, FAILED, CANCELLED)
+
+
+class Job(Base):
+    """One piece of work. States: queued -> running -> succeeded | failed | cancelled.
+
+    A retry or a lost lease goes back from running to queued; only an operator's retry leaves a terminal state.
+    """
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.String(80))
+    queue: Mapped[str] = mapped_column(sa.String(40))
+    owner_id: Mapped[str | None] = mapped_column(sa.String(40))
+    """Who may see it; null: the system's own work, for operators only."""
+    args: Mapped[dict[str, Any]]
+    """Ids and small values, never payloads or secrets."""
+    state: Mapped[str] = mapped_column(sa.String(12), default=QUEUED)
+    attempt: Mapped[int] = mapped_column(default=0)
+    """Raised by a claim; given back by a release at shutdown and by `Later`."""
+    max_attempts: Mapped[int]
+    lease_seconds: Mapped[int]
+    fence: Mapped[int] = mapped_column(default=0)
+    """Raised by every claim; a write of an older claim matches no row."""
+    lease_until: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=0)
+    """Raised by every change that a reader can see: the ETag."""
+    run_at: Mapped[datetime]
+    """Not before this time."""
+    progress: Mapped[dict[str, Any] | None]
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    """A problem object. Kept from the last attempt while a retry waits."""
+    dead: Mapped[bool] = mapped_column(default=False)
+    """Dead letter: failed by using up its attempts, not by its own verdict."""
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    traceparent: Mapped[str | None] = mapped_column(sa.String(55))
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    """The latest claim."""
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        sa.CheckConstraint(
+            "state IN ('queued','running','succeeded','failed','cancelled')", name="state"
+        ),
+        sa.CheckConstraint(
+            "(state = 'running') = (lease_until IS NOT NULL)", name="lease_has_owner"
+        ),
+        sa.Index(
+            "ix_jobs_waiting",
+            "queue",
+            "run_at",
+            sqlite_where=sa.text("state = 'queued'"),
+            postgresql_where=sa.text("state = 'queued'"),
+        ),
+        sa.Index(
+            "ix_jobs_leased",
+            "lease_until",
+            sqlite_where=sa.text("state = 'running'"),
+            postgresql_where=sa.text("state = 'running'"),
+        ),
+        sa.Index("ix_jobs_owner", "owner_id", "id"),
+        sa.Index("ix_jobs_kind_state", "kind", "state"),
+    )

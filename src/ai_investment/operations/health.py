@@ -1,0 +1,206 @@
+"""Liveness, readiness and the detailed check of everything we depend on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Literal, cast
+from urllib.parse import urlsplit
+
+import msgspec
+import sqlalchemy as sa
+from litestar import Response, get
+from litestar.datastructures import State
+
+from ai_investment.content.models import Document
+from ai_investment.db import Database
+from ai_investment.identity.access import Credentials, Forbidden, provide_user
+from ai_investment.jobs.declare import QUEUES
+from ai_investment.jobs.models import QUEUED, Job
+from ai_investment.jobs.presence import workers_present
+from ai_investment.settings import Settings
+from ai_investment.version import VERSION
+
+_TIMEOUT = 2.0
+# Longer than any worker needs to notice a job.
+_QUEUE_LATE = 60
+
+CheckStatus = Literal["healthy", "degraded", "unhealthy", "not_configured"]
+
+
+class Check(msgspec.Struct, frozen=True):
+    status: CheckStatus
+    latency_ms: float
+    detail: str
+
+
+class Detailed(msgspec.Struct, frozen=True):
+    status: Literal["healthy", "degraded", "unhealthy"]
+    timestamp: datetime
+    checks: dict[str, Check]
+
+
+class Alive(msgspec.Struct, frozen=True):
+    status: str
+    version: str
+
+
+class Ready(msgspec.Struct, frozen=True):
+    status: str
+    waiting_for: list[str]
+
+
+@get(
+    "/health",
+    operation_id="Health",
+    tags=["Operations"],
+    summary="Is the process alive",
+    security=[],
+    sync_to_thread=False,
+)
+def alive() -> Alive:
+    return Alive("ok", VERSION)
+
+
+@get("/health/ready", operation_id="Ready", tags=["Operations"], security=[],
+     summary="May this process get traffic: started, not draining, database migrated")  # fmt: skip
+async def ready(state: State) -> Response[Ready]:
+    waiting = []
+    if not state.ready:
+        waiting.append("start-up")
+    elif state.draining:
+        waiting.append("draining")
+    else:
+        check = await _timed(lambda: _database(state.database))
+        if check.status != "healthy":
+            waiting.append("database")
+    # Redis is not asked: without it work is still accepted, and kept.
+    status = 503 if waiting else 200
+    return Response(Ready("waiting" if waiting else "ready", waiting), status_code=status)
+
+
+@get("/health/detailed", operation_id="HealthDetailed", tags=["Operations"],
+     summary="Every dependency; for operators")  # fmt: skip
+async def detailed(state: State, settings: Settings, credentials: Credentials) -> Detailed:
+    await need_operator(credentials, state.database)
+    probes: dict[str, Callable[[], Awaitable[tuple[CheckStatus, str]]]] = {
+        "database": lambda: _database(state.database),
+        "cache": lambda: _redis(state),
+        "queue": lambda: _queue(state),
+        "vector_store": lambda: _vector_store(settings.chroma_url),
+        "firestore": _not_configured,
+        "ai_services": lambda: _ai_services(settings),
+        "data_pipeline": lambda: _data_pipeline(state.database),
+        "external_apis": _not_configured,
+    }
+    results = await asyncio.gather(*(_timed(probe) for probe in probes.values()))
+    checks = dict(zip(probes, results, strict=True))
+    return Detailed(_overall(checks), datetime.now(UTC), checks)
+
+
+async def need_operator(credentials: Credentials, database: Database) -> None:
+    """Only an admin's key, or the local user; raises Unauthenticated or Forbidden."""
+    user = await provide_user(credentials, database)
+    if user.role != "admin":
+        raise Forbidden("This needs an operator's key.")
+
+
+def _overall(checks: dict[str, Check]) -> Literal["healthy", "degraded", "unhealthy"]:
+    if checks["database"].status == "unhealthy":
+        return "unhealthy"
+    fine = all(check.status in ("healthy", "not_configured") for check in checks.values())
+    return "healthy" if fine else "degraded"
+
+
+async def _timed(probe: Callable[[], Awaitable[tuple[CheckStatus, str]]]) -> Check:
+    started = time.perf_counter()
+    try:
+        status, detail = await asyncio.wait_for(probe(), _TIMEOUT)
+    except Exception as cause:
+        # The class only: messages of drivers hold host names and URLs.
+        status, detail = "unhealthy", type(cause).__name__
+    return Check(status, round((time.perf_counter() - started) * 1000, 2), detail)
+
+
+async def _database(database: Database) -> tuple[CheckStatus, str]:
+    from ai_investment.migrations.head import head
+
+    async with database.reading() as read:
+        found = (
+            await read.execute(sa.text("SELECT version_num FROM alembic_version"))
+        ).scalar_one_or_none()
+    if found != head():
+        return (
+            "unhealthy",
+            f"at migration {found}, this release needs {head()}: run `ai-investment db upgrade`",
+        )
+    return "healthy", f"migration {found}"
+
+
+async def _redis(state: State) -> tuple[CheckStatus, str]:
+    await cast("Awaitable[bool]", state.bell.redis.ping())
+    return "healthy", "answers"
+
+
+async def _queue(state: State) -> tuple[CheckStatus, str]:
+    present = await workers_present(state.bell.redis)
+    missing = [name for name in (*QUEUES, "scheduler") if name not in present]
+    async with state.database.reading() as read:
+        oldest = (
+            await read.execute(sa.select(sa.func.min(Job.run_at)).where(Job.state == QUEUED))
+        ).scalar_one()
+    waiting = max(0.0, (datetime.now(UTC) - oldest).total_seconds()) if oldest else 0.0
+    if missing:
+        return "degraded", f"no worker for {', '.join(missing)}"
+    if waiting > _QUEUE_LATE:
+        return "degraded", f"the oldest job has waited {waiting:.0f} s"
+    return (
+        "healthy",
+        f"workers for {', '.join(sorted(present))}; oldest waiting job {waiting:.0f} s",
+    )
+
+
+async def _vector_store(url: str) -> tuple[CheckStatus, str]:
+    """Chroma's heartbeat over a plain socket: the API has no HTTP client to load for one probe."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    reader, writer = await asyncio.open_connection(
+        parts.hostname, port, ssl=parts.scheme == "https" or None
+    )
+    try:
+        writer.write(
+            f"GET /api/v2/heartbeat HTTP/1.1\r\nHost: {parts.hostname}\r\nConnection: close\r\n\r\n".encode()
+        )
+        await writer.drain()
+        status = (await reader.readline()).split()
+    finally:
+        writer.close()
+    if len(status) > 1 and status[1] == b"200":
+        return "healthy", "answers"
+    return "unhealthy", "does not answer its heartbeat"
+
+
+async def _ai_services(settings: Settings) -> tuple[CheckStatus, str]:
+    if not settings.openai_api_key:
+        return "not_configured", "answers are quotations; set OPENAI_API_KEY for written ones"
+    return "healthy", f"model {settings.openai_model} configured"
+
+
+async def _data_pipeline(database: Database) -> tuple[CheckStatus, str]:
+    query = sa.select(sa.func.count(), sa.func.max(Document.updated_at)).where(
+        Document.live_version_id.is_not(None)
+    )
+    async with database.reading() as read:
+        count, latest = (await read.execute(query)).one()
+    if not count:
+        return "degraded", "no document yet"
+    return "healthy", f"{count} documents, the latest of {latest:%Y-%m-%d %H:%M} UTC"
+
+
+async def _not_configured() -> tuple[CheckStatus, str]:
+    return "not_configured", "not used by this installation"
+
+
+routes = [alive, ready, detailed]

@@ -1,0 +1,62 @@
+"""/metrics for Prometheus: requests from memory, jobs from SQL at the moment of the scrape."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from litestar import Response, get
+from litestar.datastructures import State
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, generate_latest
+
+from ai_investment.identity.access import Credentials
+from ai_investment.jobs.declare import KINDS, QUEUES
+from ai_investment.jobs.models import QUEUED, Job
+from ai_investment.operations.health import need_operator
+
+JOBS = Gauge("jobs", "Jobs in the database by kind and state.", ["kind", "state"])
+DEAD = Gauge("jobs_dead", "Jobs in the dead letter by kind.", ["kind"])
+OLDEST = Gauge(
+    "jobs_oldest_waiting_seconds", "How long the oldest due job of a queue has waited.", ["queue"]
+)
+
+
+@get("/metrics", include_in_schema=False)
+async def metrics(state: State, credentials: Credentials) -> Response[bytes]:
+    await need_operator(credentials, state.database)
+    async with state.database.reading() as read:
+        counts = (
+            await read.execute(
+                sa.select(
+                    Job.kind, Job.state, sa.func.count(), sa.func.sum(sa.cast(Job.dead, sa.Integer))
+                ).group_by(Job.kind, Job.state)
+            )
+        ).all()
+        oldest = (
+            await read.execute(
+                sa.select(Job.queue, sa.func.min(Job.run_at))
+                .where(Job.state == QUEUED)
+                .group_by(Job.queue)
+            )
+        ).all()
+    _set_gauges(counts, dict(list(map(tuple, oldest))))
+    return Response(generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _set_gauges(counts: Any, oldest: dict[str, datetime]) -> None:
+    JOBS.clear()
+    DEAD.clear()
+    for kind in KINDS:
+        DEAD.labels(kind).set(0)
+    for kind, job_state, count, dead in counts:
+        label = kind if kind in KINDS else "other"
+        JOBS.labels(label, job_state).inc(count)
+        DEAD.labels(label).inc(dead)
+    now = datetime.now(UTC)
+    for queue in QUEUES:
+        since = oldest.get(queue)
+        OLDEST.labels(queue).set(max(0.0, (now - since).total_seconds()) if since else 0)
+
+
+routes = [metrics]

@@ -1,0 +1,44 @@
+"""Answers: bound by the model's latency, so many at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from ai_investment.adapters.minilm import MiniLM, load_minilm
+
+from ai_investment.adapters.chroma import ChromaVectors
+from ai_investment.answers.models import Answerer
+from ai_investment.answers.quoting import QuotingAnswerer
+from ai_investment.chat.jobs import answer_message
+from ai_investment.db import Database
+from ai_investment.jobs.bell import Bell
+from ai_investment.jobs.worker import QueueWorker
+from ai_investment.settings import Settings
+
+
+@dataclass(frozen=True)
+class Resources:
+    embedder: MiniLM
+    vectors: ChromaVectors
+    answerer: Answerer
+
+
+@asynccontextmanager
+async def resources(settings: Settings) -> AsyncIterator[Resources]:
+    embedder = load_minilm(settings.model_cache)
+    async with ChromaVectors(settings.chroma_url) as vectors:
+        answerer: Answerer = QuotingAnswerer(embedder)
+        if settings.openai_api_key:
+            from ai_investment.adapters.openai import OpenAIAnswerer
+
+            answerer = OpenAIAnswerer(settings)
+        yield Resources(embedder, vectors, answerer)
+
+
+def build(settings: Settings, database: Database, bell: Bell) -> QueueWorker:
+    return QueueWorker(
+        "answers", [answer_message], database, bell, partial(resources, settings), max_jobs=10
+    )

@@ -1,0 +1,36 @@
+"""Embeddings: bound by the processor, so few at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from ai_investment.adapters.minilm import MiniLM, load_minilm
+
+from ai_investment.adapters.chroma import ChromaVectors
+from ai_investment.content.jobs import index_document
+from ai_investment.db import Database
+from ai_investment.jobs.bell import Bell
+from ai_investment.jobs.worker import QueueWorker
+from ai_investment.settings import Settings
+
+
+@dataclass(frozen=True)
+class Resources:
+    embedder: MiniLM
+    vectors: ChromaVectors
+
+
+@asynccontextmanager
+async def resources(settings: Settings) -> AsyncIterator[Resources]:
+    embedder = load_minilm(settings.model_cache)
+    async with ChromaVectors(settings.chroma_url) as vectors:
+        yield Resources(embedder, vectors)
+
+
+def build(settings: Settings, database: Database, bell: Bell) -> QueueWorker:
+    return QueueWorker(
+        "embeddings", [index_document], database, bell, partial(resources, settings), max_jobs=2
+    )

@@ -1,0 +1,12 @@
+"""Scheduler: arq's cron; it inserts jobs and sweeps. Two may run at once."""
+
+from __future__ import annotations
+
+from ai_investment.db import Database
+from ai_investment.jobs.bell import Bell
+from ai_investment.jobs.worker import Scheduler
+from ai_investment.settings import Settings
+
+
+def build(settings: Settings, database: Database, bell: Bell) -> Scheduler:
+    return Scheduler(database, bell)
