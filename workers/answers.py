@@ -30,12 +30,18 @@ class Resources:
 async def resources(settings: Settings) -> AsyncIterator[Resources]:
     embedder = load_minilm(settings.model_cache)
     async with ChromaVectors(settings.chroma_url) as vectors:
-        answerer: Answerer = QuotingAnswerer(embedder)
-        if settings.openai_api_key:
-            from ai_investment.adapters.openai import OpenAIAnswerer
+        if not settings.openai_api_key:
+            yield Resources(embedder, vectors, QuotingAnswerer(embedder))
+            return
+        from ai_investment.adapters.openai import (
+            OpenAIAnswerer,
+        )  # seconds of imports, only with a key
 
-            answerer = OpenAIAnswerer(settings)
-        yield Resources(embedder, vectors, answerer)
+        writer = OpenAIAnswerer(settings)
+        try:
+            yield Resources(embedder, vectors, writer)
+        finally:
+            await writer.close()
 
 
 def build(settings: Settings, database: Database, bell: Bell) -> QueueWorker:

@@ -12,7 +12,17 @@ import structlog
 
 from ai_investment import trace
 
-_THIRD_PARTIES = ("httpx", "httpcore", "chromadb", "openai", "arq", "aiosqlite", "asyncio")
+_THIRD_PARTIES = (
+    "httpx",
+    "httpcore",
+    "httpx2",
+    "httpcore2",
+    "chromadb",
+    "openai",
+    "arq",
+    "aiosqlite",
+    "asyncio",
+)
 
 
 def configure_logging(level: str, process: str) -> None:
@@ -40,7 +50,9 @@ def configure_logging(level: str, process: str) -> None:
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
             structlog.processors.JSONRenderer(serializer=_encode),
         ],
     )

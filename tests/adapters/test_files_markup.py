@@ -12,7 +12,7 @@ from tests.adapters.reading import CASES, PARAGRAPH, outline, page, read, reason
 
 
 class TestMarkdown:
-    def test_front_matter_becomes_facts_and_markup_becomes_plain_text(self) -> None:
+    def test_front_matter_becomes_facts(self) -> None:
         found = read(
             "---\n"
             "title: What are fees?\n"
@@ -24,26 +24,12 @@ class TestMarkdown:
             "summary: Fees add up.\n"
             "sources:\n  - title: A guide\n    url: https://example.org/fees\n"
             "reviewed: 2026-01-31\n"
-            "---\n\n"
-            "Fees are **small** and\nadd [up](https://example.org/x), `0.5%` a year.\n\n"
-            "## Which *fees*?\n\n"
-            "- one\n  - nested\n- two\n\n"
-            "3. third\n4. fourth\n\n"
-            "| Fund | Fee |\n| --- | ---: |\n| A \\| B | **0.2%** |\n| C | |\n\n"
-            "```\nx  =  1\n\n    y = 2\n```\n\n"
-            "> Buy low. <b>Sell</b> high. 10<sup>2</sup>\n",
+            "---\n\nFees are small.\n",
             "fees.md",
         )
         assert found == Extracted(
-            text="Fees are small and add up, 0.5% a year.\n\n"
-            "Which fees?\n\n"
-            "- one\n- nested\n- two\n\n"
-            "3. third\n4. fourth\n\n"
-            "Fund | Fee\nA | B | 0.2%\nC |\n\n"
-            "x  =  1\n\n    y = 2\n\n"
-            "Buy low. Sell high. 10²",
+            text="Fees are small.",
             title="What are fees?",
-            headings=found.headings,
             author="A. Writer, B. Writer",
             published_at=datetime(2024, 3, 6, 4, 30, tzinfo=UTC),
             language="en",
@@ -54,6 +40,27 @@ class TestMarkdown:
                 "sources": [Reference(title="A guide", url="https://example.org/fees")],
                 "reviewed": date(2026, 1, 31),
             },
+        )
+
+    def test_markup_becomes_plain_text(self) -> None:
+        found = read(
+            "Fees are **small** and\nadd [up](https://example.org/x), `0.5%` a year.\n\n"
+            "## Which *fees*?\n\n"
+            "- one\n  - nested\n- two\n\n"
+            "3. third\n4. fourth\n\n"
+            "| Fund | Fee |\n| --- | ---: |\n| A \\| B | **0.2%** |\n| C | |\n\n"
+            "```\nx  =  1\n\n    y = 2\n```\n\n"
+            "> Buy low. <b>Sell</b> high. 10<sup>2</sup>\n",
+            "fees.md",
+        )
+        assert found.text == (
+            "Fees are small and add up, 0.5% a year.\n\n"
+            "Which fees?\n\n"
+            "- one\n- nested\n- two\n\n"
+            "3. third\n4. fourth\n\n"
+            "Fund | Fee\nA | B | 0.2%\nC |\n\n"
+            "x  =  1\n\n    y = 2\n\n"
+            "Buy low. Sell high. 10²"
         )
         assert outline(found) == [(2, "Which fees?")]
 
@@ -165,6 +172,12 @@ class TestHtml:
             f"<?xml version='1.0' encoding='utf-8'?><html><body><p>{PARAGRAPH}</p></body></html>"
         )
         assert read(markup, "x.xhtml").text == PARAGRAPH
+
+    def test_a_heading_in_a_list_item_is_a_heading(self) -> None:
+        body = f"<p>{PARAGRAPH}</p><ul><li><h4>Costs</h4><p>They are low.</p></li></ul><p>{PARAGRAPH}</p>"
+        found = read(page(body), "x.html")
+        assert outline(found) == [(4, "Costs")]
+        assert "Costs\n\n- They are low." in found.text
 
     def test_a_fragment_is_a_page(self) -> None:
         assert read(f"<p>{PARAGRAPH}</p>", "entry", "text/html").text == PARAGRAPH

@@ -9,6 +9,8 @@ move a text's vector with its neighbours in the batch (cosine 0.98 to 0.99 betwe
 in a batch of 8). With a scale per token a vector depends on its text only, up to float rounding.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
@@ -32,11 +34,12 @@ SHA256 = {
 }
 RECIPE = 1  # Raise it with every change to build_graph: a cached graph is reused by this number.
 
-LAYERS = 6
-HEADS = 12
-LAYER_NORM_EPSILON = 1e-12
-CONTRIB = "com.microsoft"  # onnxruntime's own operators: int8 product and fused attention
-BATCH_SIZE = 8  # On CPU 16 and 32 are slower for texts over 100 tokens: they fall out of cache.
+_LAYERS = 6
+_HEADS = 12
+_LAYER_NORM_EPSILON = 1e-12
+_CONTRIB = "com.microsoft"  # onnxruntime's own operators: int8 product and fused attention
+# As measured on CPU: 1 is slower for short texts, 16 and 32 for those over 100 tokens.
+_BATCH_SIZE = 8
 
 
 class ModelFileError(RuntimeError):
@@ -68,8 +71,8 @@ class MiniLM:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         # Neighbours of like length need the least padding.
         by_length = sorted(range(len(texts)), key=lambda index: len(token_ids[index]))
-        for start in range(0, len(texts), BATCH_SIZE):
-            batch = by_length[start : start + BATCH_SIZE]
+        for start in range(0, len(texts), _BATCH_SIZE):
+            batch = by_length[start : start + _BATCH_SIZE]
             vectors[batch] = self._run([token_ids[index] for index in batch])
         return vectors
 
@@ -172,7 +175,7 @@ def _store_graph(cache: Path) -> Path:
     return path
 
 
-def build_graph(weights: Mapping[str, NDArray[np.float32]], *, quantized: bool) -> "ModelProto":
+def build_graph(weights: Mapping[str, NDArray[np.float32]], *, quantized: bool) -> ModelProto:
     """The BERT encoder with mean pooling and L2 normalisation, in int8 or in float32.
 
     Inputs `input_ids` and `attention_mask` (1 for text, 0 for padding), both int64 of shape
@@ -184,12 +187,12 @@ def build_graph(weights: Mapping[str, NDArray[np.float32]], *, quantized: bool) 
     op, constant = graph.op, graph.constant
     hidden = _embeddings(graph)
     mask = op("Cast", "attention_mask", to=TensorProto.INT32)
-    for index in range(LAYERS):
+    for index in range(_LAYERS):
         layer = f"encoder.layer.{index}"
         parts = (
             graph.dense(hidden, f"{layer}.attention.self.{n}") for n in ("query", "key", "value")
         )
-        context = op("MultiHeadAttention", *parts, "", mask, domain=CONTRIB, num_heads=HEADS)
+        context = op("MultiHeadAttention", *parts, "", mask, domain=_CONTRIB, num_heads=_HEADS)
         attended = graph.dense(context, f"{layer}.attention.output.dense")
         hidden = graph.layer_norm(
             op("Add", hidden, attended), f"{layer}.attention.output.LayerNorm"
@@ -204,7 +207,7 @@ def build_graph(weights: Mapping[str, NDArray[np.float32]], *, quantized: bool) 
     return graph.model(op("Div", pooled, norm))
 
 
-def _embeddings(graph: "_Graph") -> str:
+def _embeddings(graph: _Graph) -> str:
     """Normalised sum of word, position and first-segment embeddings, (batch, sequence, 384)."""
     from onnx import TensorProto
 
@@ -254,7 +257,7 @@ class _Graph:
         """`x` normalised over its last axis, with the scale and bias of `layer`."""
         scale = self.constant(self.weights[f"{layer}.weight"])
         bias = self.constant(self.weights[f"{layer}.bias"])
-        return self.op("LayerNormalization", x, scale, bias, epsilon=LAYER_NORM_EPSILON)
+        return self.op("LayerNormalization", x, scale, bias, epsilon=_LAYER_NORM_EPSILON)
 
     def dense(self, x: str, layer: str) -> str:
         """`x` (batch, sequence, in) times the weight of `layer` plus its bias, (..., out)."""
@@ -277,11 +280,11 @@ class _Graph:
         columns = self.constant(np.rint(weight / column_scale).astype(np.int8))
         scales = self.constant(column_scale)
         product = self.op(
-            "MatMulIntegerToFloat", rows, columns, one, scales, zero_point, domain=CONTRIB
+            "MatMulIntegerToFloat", rows, columns, one, scales, zero_point, domain=_CONTRIB
         )
         return self.op("Mul", product, row_scale)
 
-    def model(self, output: str) -> "ModelProto":
+    def model(self, output: str) -> ModelProto:
         """The finished model, with `output` as its result `embedding`."""
         from onnx import TensorProto, helper
 
@@ -293,5 +296,5 @@ class _Graph:
         shape: list[str | int | None] = ["batch", MiniLM.dimension]
         result = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, shape)
         graph = helper.make_graph(self._nodes, MiniLM.name, inputs, [result], self._constants)
-        operators = [helper.make_opsetid("", 20), helper.make_opsetid(CONTRIB, 1)]
+        operators = [helper.make_opsetid("", 20), helper.make_opsetid(_CONTRIB, 1)]
         return helper.make_model(graph, opset_imports=operators, ir_version=10)

@@ -113,7 +113,7 @@ class OpenAIAnswerer:
 
     async def compose(
         self, question: str, passages: Sequence[Passage]
-    ) -> AsyncIterator[Statement | Usage]:
+    ) -> AsyncGenerator[Statement | Usage]:
         """Each statement as soon as the model has written it, at the end the usage (null: not told).
 
         Raises ProviderQuota, ProviderRefused or ModelRefused (final), Later (rate limit), or

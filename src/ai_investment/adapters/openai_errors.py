@@ -73,7 +73,9 @@ def translated(cause: Exception, secret: str) -> Exception:
     cause would carry them into logs. `secret` is removed from what is noted.
     """
     error, noted = _known(cause)
-    log.warning(
+    for_operators = isinstance(error, (ProviderQuota, ProviderRefused))
+    log.log(
+        logging.ERROR if for_operators else logging.WARNING,
         "model provider: %s",
         noted,
         extra={

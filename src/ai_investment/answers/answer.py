@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 
 from ai_investment.answers.models import Answer, Answerer, Citation, Suggestion, Usage
 from ai_investment.answers.verify import Found, Verified, verify
@@ -31,11 +32,12 @@ async def answer_question(
     page = _Page(show)
     usage = Usage()
     if passages and passages[0].score >= FLOOR:
-        async for item in answerer.compose(question, passages):
-            if isinstance(item, Usage):
-                usage = item
-            elif verified := verify(item, passages, question):
-                await page.add(verified)
+        async with aclosing(answerer.compose(question, passages)) as items:
+            async for item in items:
+                if isinstance(item, Usage):
+                    usage = item
+                elif verified := verify(item, passages, question):
+                    await page.add(verified)
     clock.lap("composition")
     answered = bool(page.citations)
     return Answer(

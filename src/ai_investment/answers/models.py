@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -107,7 +107,7 @@ class Answerer(Protocol):
 
     def compose(
         self, question: str, passages: Sequence[Passage]
-    ) -> AsyncIterator[Statement | Usage]:
+    ) -> AsyncGenerator[Statement | Usage]:
         """Statements in reading order as they are ready, and the usage when it is known.
 
         No statement means that the passages do not answer the question. Raises Problem (final),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
 
@@ -39,7 +39,7 @@ class QuotingAnswerer:
 
     async def compose(
         self, question: str, passages: Sequence[Passage]
-    ) -> AsyncIterator[Statement | Usage]:
+    ) -> AsyncGenerator[Statement | Usage]:
         """One statement per passage that has something to quote; the text is the quotation."""
         chosen = await asyncio.to_thread(self._choose, question, passages[:_PASSAGES])
         for rank, passage in enumerate(passages[:_PASSAGES]):

@@ -135,6 +135,8 @@ async def index_document(run: Run[Indexing], version_id: str) -> None:
 
 def embedding_text(title: str, heading: str | None, text: str) -> str:
     """What is embedded for a passage: its words under the title and headings they stand under."""
+    if heading and heading.split(" > ", 1)[0] == title:
+        title = ""  # the first heading of many documents is their title
     return "\n".join(part for part in (title, heading, text) if part)
 
 

@@ -165,6 +165,7 @@ class Scheduler(arq.worker.Worker):
 
 
 async def _announce_scheduler(ctx: dict[Any, Any]) -> None:
+    log.info("worker ready", extra={"queue": "scheduler"})
     ctx["presence"] = asyncio.create_task(announce(ctx["bell"].redis, "scheduler"))
 
 

@@ -26,29 +26,26 @@ from ai_investment.content.extraction import (
 _META_CHARSET = re.compile(
     rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.I
 )
-# With the time of day, the first publication and not the last change, and no guess from the text.
+# With the time of day, the first publication where both are given, and no search through the prose.
 _STATED_DATE = {
     "outputformat": "%Y-%m-%dT%H:%M:%S%z",
     "original_date": True,
     "extensive_search": False,
 }
+# The size of the file was checked; trafilatura's own limit is lower.
+_NO_LIMIT = 2**40
 _NO_CONTENT = "The web page holds no readable text."
 
 
 def read_html(data: bytes, charset: str | None) -> Extracted:
     """The main text of a web page without navigation; `charset` is the one of the HTTP header.
 
-    `published_at` is what the page states about its first publication, never a guess from its text.
-    Raises Unreadable.
+    `published_at` is the date that the page states in its metadata or beside a label such as "Last
+    updated"; dates in its prose are not taken for it. Raises Unreadable.
     """
     import trafilatura
 
-    if charset is None and (stated := _META_CHARSET.search(data[:4096])):
-        charset = stated[1].decode("ascii", "ignore")
-    markup = scrub(decode(data, charset))
-    if not re.search(r"<(?:html|body)[\s>]", markup, re.I):
-        markup = f"<html><body>{markup}</body></html>"
-    page = trafilatura.load_html(markup, max_size=len(markup) * 4)
+    page = trafilatura.load_html(_document(data, charset), max_size=_NO_LIMIT)
     if page is None:
         raise Unreadable(_NO_CONTENT)
     _keep_what_would_be_lost(page)
@@ -78,6 +75,16 @@ def read_html(data: bytes, charset: str | None) -> Extracted:
     )
 
 
+def _document(data: bytes, charset: str | None) -> str:
+    """The markup of a whole page; a fragment is put into one."""
+    if charset is None and (stated := _META_CHARSET.search(data[:4096])):
+        charset = stated[1].decode("ascii", "ignore")
+    markup = scrub(decode(data, charset))
+    if re.search(r"<(?:html|body)[\s>]", markup, re.IGNORECASE):
+        return markup
+    return f"<html><body>{markup}</body></html>"
+
+
 def _keep_what_would_be_lost(page: Any) -> None:
     """Renames elements whose content trafilatura drops (lists in cells) or reflows (code without <code>)."""
     for item in list(page.iterfind(".//td//li")):
@@ -105,9 +112,7 @@ def read_markdown(data: bytes, charset: str | None) -> Extracted:
 
     facts, source = _front_matter(scrub(decode(data, charset)))
     markup = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(source)
-    page = trafilatura.load_html(
-        f"<html><body>{markup}</body></html>", max_size=len(markup) * 4 + 100
-    )
+    page = trafilatura.load_html(f"<html><body>{markup}</body></html>", max_size=_NO_LIMIT)
     if page is None:
         raise Unreadable("The file holds no text.")
     text, headings = assemble(blocks(page))

@@ -26,43 +26,10 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _UNSEEN = frozenset(
     {"script", "style", "template", "title", "meta", "link", "noscript", "iframe", "svg"}
 )
-_INLINE = frozenset(
-    [
-        "a",
-        "abbr",
-        "b",
-        "bdi",
-        "bdo",
-        "big",
-        "cite",
-        "code",
-        "del",
-        "dfn",
-        "em",
-        "font",
-        "hi",
-        "i",
-        "img",
-        "ins",
-        "kbd",
-        "label",
-        "mark",
-        "q",
-        "ref",
-        "s",
-        "samp",
-        "small",
-        "span",
-        "strike",
-        "strong",
-        "sub",
-        "sup",
-        "time",
-        "tt",
-        "u",
-        "var",
-        "graphic",
-    ]
+_INLINE = (
+    {"a", "abbr", "b", "bdi", "bdo", "big", "cite", "code", "del", "dfn", "em", "font", "i", "img"}
+    | {"ins", "kbd", "label", "mark", "q", "s", "samp", "small", "span", "strike", "strong", "sub"}
+    | {"time", "tt", "u", "var", "graphic", "hi", "ref"}
 )
 # trafilatura names elements after TEI.
 _HTML_NAMES = {"item": "li", "row": "tr", "lb": "br"}
@@ -136,9 +103,16 @@ class _Writer:
 
     def _put(self, text: str, level: int = 0) -> None:
         self.flush()
-        if text.strip():
-            self.done.append(Block(self._marker + text, level=level, tight=self._tight))
-            self._marker, self._tight = "", False
+        if not text.strip():
+            return
+        marker = self._marker
+        if level:
+            # A heading in a list item stays a heading; the text after it gets the marker.
+            marker = ""
+        else:
+            self._marker = ""
+        self.done.append(Block(marker + text, level=level, tight=self._tight))
+        self._tight = False
 
     def _group(self, node: Node, tag: str) -> None:
         """A list or table: items and rows right under each other."""
@@ -166,7 +140,7 @@ class _Writer:
 
 
 def _tag(node: Node) -> str:
-    """The HTML name of an element, of those in trafilatura's own tree too; empty for comments."""
+    """The HTML name of an element, of those in trafilatura's own tree too; comments are as unseen as scripts."""
     tag = node.tag
     if not isinstance(tag, str):
         return "script"

@@ -1,0 +1,154 @@
+"""Fixtures: real services, a schema built by the real migrations, both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ai_investment.adapters.redis import connect_redis
+from ai_investment.db import Database
+from ai_investment.jobs.bell import Bell
+from ai_investment.migrations.upgrade import upgrade
+from tests.installation import WORKERS, Installation
+from tests.services import ChromaServer, PostgresServer, RedisServer
+
+BACKENDS = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    folder = tmp_path_factory.mktemp("postgres")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)  # the server runs as another user than root
+    server = PostgresServer(folder)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.process.kill()
+
+
+@pytest.fixture(scope="session")
+def chroma(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaServer]:
+    server = ChromaServer(tmp_path_factory.mktemp("chroma"))
+    yield server
+    server.process.kill()
+
+
+@pytest.fixture(scope="session")
+def models(pytestconfig: pytest.Config) -> Path:
+    """The embedding model's cache, kept between runs: building it takes seconds."""
+    assert pytestconfig.cache is not None
+    return Path(pytestconfig.cache.mkdir("models"))
+
+
+def _migrate(url: str) -> None:
+    async def go() -> None:
+        database = Database(url)
+        await upgrade(database)
+        await database.dispose()
+
+    asyncio.run(go())
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: PostgresServer) -> PostgresServer:
+    postgres.sql("CREATE DATABASE template_ours")
+    _migrate(postgres.url("template_ours"))
+    return postgres
+
+
+_numbers = itertools.count()
+
+
+def new_database(backend: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    """The URL of a fresh database with the real schema."""
+    if backend == "sqlite":
+        path = folder / f"test{next(_numbers)}.db"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
+        return f"sqlite:///{path}"
+    server: PostgresServer = request.getfixturevalue("migrated_postgres")
+    name = f"test{next(_numbers)}"
+    server.sql(f"CREATE DATABASE {name} TEMPLATE template_ours")
+    return server.url(name)
+
+
+@pytest.fixture(params=BACKENDS)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return new_database(request.param, request, tmp_path)
+
+
+@pytest.fixture
+async def bell(redis_server: RedisServer) -> AsyncIterator[Bell]:
+    redis = connect_redis(redis_server.url)
+    await redis.flushall()
+    yield Bell(redis)
+    await redis.aclose()
+
+
+@pytest.fixture
+async def database(database_url: str, bell: Bell) -> AsyncIterator[Database]:
+    database = Database(database_url, bell.publish)
+    yield database
+    await database.dispose()
+
+
+def environment(
+    backend: str, request: pytest.FixtureRequest, folder: Path, redis: RedisServer
+) -> dict[str, str]:
+    """Settings of an installation on real services."""
+    models: Path = request.getfixturevalue("models")
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data" / "models").symlink_to(models)
+    return {
+        "DATABASE_URL": new_database(backend, request, folder),
+        "REDIS_URL": redis.url,
+        "CHROMA_URL": request.getfixturevalue("chroma").url,
+        "AI_INVESTMENT_DATA_DIRECTORY": str(folder / "data"),
+        "SECRET_KEY": "a-secret-for-tests-that-is-long-enough",
+        "JWT_SECRET_KEY": "another-secret-for-tests-long-enough",
+    }
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def installation(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """A whole installation, shared by the tests of a session: use own keys, documents, conversations."""
+    folder = tmp_path_factory.mktemp(f"installation-{request.param}")
+    redis = RedisServer(folder)
+    installation = Installation(folder, environment(request.param, request, folder, redis))
+    installation.start("api", *WORKERS)
+    yield installation
+    installation.stop()
+    redis.process.kill()
+
+
+@pytest.fixture
+def api(installation: Installation) -> Iterator[httpx.Client]:
+    """A new user's client."""
+    with installation.client(installation.key()) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def admin(installation: Installation) -> Iterator[httpx.Client]:
+    with installation.client(installation.key("admin")) as client:
+        yield client

@@ -1,0 +1,325 @@
+"""The engine on real SQLite and PostgreSQL, and a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from ai_investment.db import Database, db_now
+from ai_investment.identity.models import UserRow
+from ai_investment.jobs.bell import Bell
+from ai_investment.jobs.claim import Claimed, claim, write
+from ai_investment.jobs.declare import KINDS
+from ai_investment.jobs.enqueue import cancel, enqueue
+from ai_investment.jobs.errors import LeaseLost
+from ai_investment.jobs.models import Job
+from ai_investment.jobs.run import run_claimed
+from ai_investment.jobs.sweep import sweep
+from tests.jobs import kinds
+from tests.jobs.kinds import Tools
+
+KIND_NAMES = [name for name in KINDS if name.startswith("test.")]
+
+
+@pytest.fixture(autouse=True)
+async def effect_row(database: Database) -> None:
+    async with database.transaction() as db:
+        db.add(UserRow(id="usr_effect", role="user", name="", created_at=db_now()))
+
+
+@pytest.fixture
+def tools() -> Tools:
+    return Tools()
+
+
+@pytest.fixture
+async def background() -> AsyncIterator[list[asyncio.Task[Any]]]:
+    tasks: list[asyncio.Task[Any]] = []
+    yield tasks
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def put(database: Database, kind: Any, *args: Any) -> str:
+    async with database.transaction() as db:
+        return (await enqueue(db, None, kind, *args)).id
+
+
+async def row(database: Database, job_id: str) -> Any:
+    async with database.reading() as read:
+        return (await read.execute(sa.select(Job.__table__).where(Job.id == job_id))).one()
+
+
+async def effects(database: Database) -> str:
+    async with database.reading() as read:
+        return (
+            await read.execute(sa.select(UserRow.name).where(UserRow.id == "usr_effect"))
+        ).scalar_one()
+
+
+async def take(database: Database, bell: Bell) -> list[Claimed]:
+    return await claim(database, await bell.take("delivery", 100), KIND_NAMES)
+
+
+async def expire_lease(database: Database, job_id: str) -> None:
+    async with database.transaction() as db:
+        await db.execute(sa.update(Job).where(Job.id == job_id).values(lease_until=db_now(-1)))
+
+
+async def test_a_committed_job_is_on_the_queue_and_runs_once(
+    database: Database, bell: Bell, tools: Tools
+) -> None:
+    job_id = await put(database, kinds.effect, "a")
+    [claimed] = await take(database, bell)
+    assert await run_claimed(claimed, database, bell, tools) == "succeeded"
+    done = await row(database, job_id)
+    assert (done.state, done.attempt, done.result, done.lease_until) == (
+        "succeeded",
+        1,
+        {"name": "a"},
+        None,
+    )
+    assert done.created_at <= done.started_at <= done.finished_at
+    assert await effects(database) == "a"
+
+
+async def test_a_rolled_back_transaction_leaves_no_job_and_no_message(
+    database: Database, bell: Bell
+) -> None:
+    with pytest.raises(RuntimeError):
+        async with database.transaction() as db:
+            await enqueue(db, None, kinds.effect, "a")
+            raise RuntimeError
+    assert await bell.take("delivery", 10) == []
+    async with database.reading() as read:
+        assert (await read.execute(sa.select(sa.func.count()).select_from(Job))).scalar_one() == 0
+
+
+async def test_the_same_message_ten_times_at_once_is_one_claim(database: Database) -> None:
+    job_id = await put(database, kinds.effect, "a")
+    claims = await asyncio.gather(*(claim(database, [(job_id, 1)], KIND_NAMES) for _ in range(10)))
+    assert sum(map(len, claims)) == 1
+
+
+async def test_one_statement_claims_many_jobs(database: Database, bell: Bell) -> None:
+    ids = {await put(database, kinds.effect, str(number)) for number in range(20)}
+    claimed = await take(database, bell)
+    assert {item.id for item in claimed} == ids
+
+
+async def test_a_kind_this_worker_does_not_know_is_left_for_another(
+    database: Database, bell: Bell
+) -> None:
+    job_id = await put(database, kinds.effect, "a")
+    assert await claim(database, await bell.take("delivery", 10), ["test.other"]) == []
+    assert (await row(database, job_id)).state == "queued"
+
+
+async def test_a_message_for_another_attempt_claims_nothing(database: Database) -> None:
+    job_id = await put(database, kinds.effect, "a")
+    assert await claim(database, [(job_id, 2)], KIND_NAMES) == []
+
+
+async def test_a_run_whose_lease_was_taken_over_writes_nothing(
+    database: Database, bell: Bell, tools: Tools
+) -> None:
+    job_id = await put(database, kinds.effect, "a")
+    [old] = await take(database, bell)
+    await expire_lease(database, job_id)
+    await sweep(database, bell)
+    [new] = await take(database, bell)
+    assert (new.attempt, new.fence) == (2, old.fence + 1)
+    assert await run_claimed(old, database, bell, tools) == "lease lost"
+    assert await effects(database) == ""
+    with pytest.raises(LeaseLost):
+        async with database.transaction() as db:
+            await write(db, old, progress={})
+    assert await run_claimed(new, database, bell, tools) == "succeeded"
+    assert await effects(database) == "a"
+
+
+async def test_the_heartbeat_keeps_the_lease_of_long_work(
+    database: Database, bell: Bell, tools: Tools, background: list[asyncio.Task[Any]]
+) -> None:
+    await put(database, kinds.held, "a")
+    [claimed] = await take(database, bell)
+    running = asyncio.create_task(run_claimed(claimed, database, bell, tools))
+    background.append(running)
+    await asyncio.sleep(1.6)  # more than the whole lease
+    assert (await sweep(database, bell))["reclaimed"] == 0
+    tools.gate.set()
+    assert await running == "succeeded"
+
+
+async def test_a_heartbeat_that_finds_another_fence_ends_the_run(
+    database: Database, bell: Bell, tools: Tools, background: list[asyncio.Task[Any]]
+) -> None:
+    job_id = await put(database, kinds.held, "a")
+    [claimed] = await take(database, bell)
+    running = asyncio.create_task(run_claimed(claimed, database, bell, tools))
+    background.append(running)
+    await tools.entered.wait()
+    async with database.transaction() as db:
+        await db.execute(sa.update(Job).where(Job.id == job_id).values(fence=99))
+    assert await asyncio.wait_for(running, 5) == "lease lost"
+    assert await effects(database) == ""
+
+
+async def test_a_problem_ends_the_job_with_its_words(
+    database: Database, bell: Bell, tools: Tools
+) -> None:
+    job_id = await put(database, kinds.refuses)
+    [claimed] = await take(database, bell)
+    assert await run_claimed(claimed, database, bell, tools) == "failed"
+    done = await row(database, job_id)
+    assert (done.state, done.dead, done.attempt) == ("failed", False, 1)
+    assert done.error["detail"] == "The shop is closed."
+
+
+async def test_an_unforeseen_error_is_tried_again_later_then_goes_to_the_dead_letter(
+    database: Database, bell: Bell, tools: Tools
+) -> None:
+    job_id = await put(database, kinds.breaks)
+    [claimed] = await take(database, bell)
+    assert await run_claimed(claimed, database, bell, tools) == "retry"
+    waiting = await row(database, job_id)
+    assert waiting.state == "queued"
+    assert waiting.run_at > waiting.started_at
+    assert await take(database, bell) == []  # not before its time
+    [second] = await _at_once(database, job_id)
+    assert await run_claimed(second, database, bell, tools) == "dead"
+    done = await row(database, job_id)
+    assert (done.state, done.dead, done.attempt) == ("failed", True, 2)
+    assert "secret" not in str(done.error)
+
+
+async def test_later_costs_no_attempt(database: Database, bell: Bell, tools: Tools) -> None:
+    job_id = await put(database, kinds.later)
+    for _ in range(4):
+        [claimed] = await _at_once(database, job_id)
+        assert await run_claimed(claimed, database, bell, tools) == "later"
+    assert (await row(database, job_id)).attempt == 0
+
+
+async def _at_once(database: Database, job_id: str) -> list[Claimed]:
+    """Claim a delayed job as if its time had come."""
+    async with database.transaction() as db:
+        await db.execute(sa.update(Job).where(Job.id == job_id).values(run_at=db_now(-1)))
+    attempt = (await row(database, job_id)).attempt + 1
+    return await claim(database, [(job_id, attempt)], KIND_NAMES)
+
+
+async def test_a_failure_inside_the_settle_undoes_the_effects(
+    database: Database, bell: Bell, tools: Tools
+) -> None:
+    await put(database, kinds.half)
+    [claimed] = await take(database, bell)
+    assert await run_claimed(claimed, database, bell, tools) == "failed"
+    assert await effects(database) == ""
+
+
+async def test_a_stopping_worker_gives_the_job_back_without_costing_an_attempt(
+    database: Database, bell: Bell, tools: Tools
+) -> None:
+    job_id = await put(database, kinds.held, "a")
+    for _ in range(5):  # more often than it has attempts
+        [claimed] = await take(database, bell)
+        running = asyncio.create_task(run_claimed(claimed, database, bell, tools))
+        await asyncio.wait_for(tools.entered.wait(), 5)
+        tools.entered.clear()
+        running.cancel()
+        assert await running == "released"
+    waiting = await row(database, job_id)
+    assert (waiting.state, waiting.attempt, waiting.lease_until) == ("queued", 0, None)
+
+
+async def test_a_waiting_job_is_cancelled_at_once_and_its_message_claims_nothing(
+    database: Database, bell: Bell
+) -> None:
+    job_id = await put(database, kinds.effect, "a")
+    async with database.transaction() as db:
+        await cancel(db, job_id)
+    assert (await row(database, job_id)).state == "cancelled"
+    assert await take(database, bell) == []
+
+
+async def test_a_running_job_is_cancelled_at_its_next_heartbeat(
+    database: Database, bell: Bell, tools: Tools, background: list[asyncio.Task[Any]]
+) -> None:
+    job_id = await put(database, kinds.held, "a")
+    [claimed] = await take(database, bell)
+    running = asyncio.create_task(run_claimed(claimed, database, bell, tools))
+    background.append(running)
+    await tools.entered.wait()
+    async with database.transaction() as db:
+        await cancel(db, job_id)
+    assert await asyncio.wait_for(running, 5) == "cancelled"
+    assert (await row(database, job_id)).state == "cancelled"
+    assert await effects(database) == ""
+
+
+async def test_the_sweeper_rings_again_for_jobs_that_redis_lost(
+    database: Database, bell: Bell
+) -> None:
+    ids = {await put(database, kinds.effect, str(number)) for number in range(20)}
+    await bell.redis.flushall()
+    async with database.transaction() as db:
+        await db.execute(sa.update(Job).values(run_at=db_now(-10)))
+    assert (await sweep(database, bell))["republished"] == 20
+    assert (await sweep(database, bell))["republished"] == 0  # they are on the queue now
+    assert {item.id for item in await take(database, bell)} == ids
+
+
+async def test_a_job_that_kills_its_worker_each_time_goes_to_the_dead_letter(
+    database: Database, bell: Bell
+) -> None:
+    job_id = await put(database, kinds.effect, "a")
+    for attempt in (1, 2, 3):
+        [claimed] = await take(database, bell)
+        assert claimed.attempt == attempt
+        await expire_lease(database, job_id)
+        await sweep(database, bell)
+    done = await row(database, job_id)
+    assert (done.state, done.dead, done.lease_until) == ("failed", True, None)
+
+
+async def test_two_sweepers_at_once_take_a_job_back_once(database: Database, bell: Bell) -> None:
+    job_id = await put(database, kinds.effect, "a")
+    await take(database, bell)
+    await expire_lease(database, job_id)
+    counts = await asyncio.gather(*(sweep(database, bell) for _ in range(4)))
+    assert sum(count["reclaimed"] for count in counts) == 1
+
+
+async def test_a_message_that_is_not_ours_is_refused(database: Database, bell: Bell) -> None:
+    job_id = await put(database, kinds.effect, "a")
+    forged = b"\x80\x04\x95 pickle, or anything else"
+    await bell.redis.set("arq:job:forged:1", forged)
+    await bell.redis.zadd("arq:delivery", {"forged:1": 1})
+    assert await bell.take("delivery", 10) == [(job_id, 1)]
+
+
+async def test_unknown_or_missing_arguments_are_refused_when_the_job_is_accepted(
+    database: Database,
+) -> None:
+    with pytest.raises(TypeError):
+        await put(database, kinds.effect)
+    with pytest.raises(TypeError):
+        await put(database, kinds.effect, "a", "b")
+
+
+async def test_a_commit_stands_while_redis_is_away(database_url: str) -> None:
+    from ai_investment.adapters.redis import connect_redis
+    from tests.services import free_port
+
+    nobody = connect_redis(f"redis://127.0.0.1:{free_port()}/0")
+    database = Database(database_url, Bell(nobody).publish)
+    job_id = await put(database, kinds.effect, "a")
+    assert (await row(database, job_id)).state == "queued"
+    await database.dispose()
+    await nobody.aclose()
