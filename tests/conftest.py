@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,9 @@ from ai_investment.adapters.redis import connect_redis
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
 from ai_investment.migrations.upgrade import upgrade
-from tests.installation import WORKERS, Installation
+from tests.doubles.threaded import model_server
+from tests.faults.scene import DOCUMENT, PROCESSES, Scene, reply
+from tests.installation import WORKERS, Installation, ingested
 from tests.services import ChromaServer, PostgresServer, RedisServer
 
 BACKENDS = ("sqlite", "postgresql")
@@ -58,7 +61,9 @@ def _migrate(url: str) -> None:
         await upgrade(database)
         await database.dispose()
 
-    asyncio.run(go())
+    # In a thread of its own: an asynchronous fixture may be what asks for this.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(go())).result()
 
 
 @pytest.fixture(scope="session")
@@ -136,6 +141,7 @@ def installation(
     redis = RedisServer(folder)
     installation = Installation(folder, environment(request.param, request, folder, redis))
     installation.start("api", *WORKERS)
+    installation.load_library()
     yield installation
     installation.stop()
     redis.process.kill()
@@ -152,3 +158,29 @@ def api(installation: Installation) -> Iterator[httpx.Client]:
 def admin(installation: Installation) -> Iterator[httpx.Client]:
     with installation.client(installation.key("admin")) as client:
         yield client
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def written_scene(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
+    folder = tmp_path_factory.mktemp(f"scene-{request.param}")
+    redis = RedisServer(folder)
+    with model_server(reply()) as model:
+        env = environment(request.param, request, folder, redis)
+        env |= {"OPENAI_API_KEY": "sk-test-canary", "OPENAI_BASE_URL": model.server.base_url}
+        installation = Installation(folder, env)
+        installation.start(*PROCESSES)
+        with installation.client(installation.key("admin")) as client:
+            ingested(client, "wombat.md", DOCUMENT, "text/markdown")
+            yield Scene(installation, redis, model, client)
+        installation.stop()
+        redis.process.kill()
+
+
+@pytest.fixture
+def scene(written_scene: Scene) -> Scene:
+    """An installation whose answers a scripted model writes; whole again for each test."""
+    written_scene.heal()
+    written_scene.model.answer_with(reply())
+    return written_scene

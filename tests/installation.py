@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from ai_investment.cli.api import connected
+from ai_investment.cli.embedded import load_library
+from ai_investment.db import Database
+from ai_investment.identity.keys import create_key
 from tests.services import Process, free_port, wait_until
 
 PROGRAM = [sys.executable, "-m", "ai_investment"]
@@ -34,7 +40,7 @@ class Installation:
                 [*PROGRAM, *arguments], self.folder / f"{name}.log", self.env
             )
         for name in names:
-            wait_until(lambda name=name: self._ready(name), f"{name} being ready", 60)
+            wait_until(partial(self._ready, name), f"{name} being ready", 60)
 
     def stop(self) -> None:
         for process in self.processes.values():
@@ -66,18 +72,29 @@ class Installation:
         assert done.returncode == 0 or not check, done.stderr
         return done
 
-    def key(self, role: str = "user", *options: str) -> str:
+    def key(self, role: str = "user") -> str:
         """A new API key of a new user."""
-        made: dict[str, str] = json.loads(
-            self.cli("keys", "create", "tester", "--role", role, "--json", *options).stdout
-        )
-        return made["key"]
+
+        async def create() -> str:
+            database = Database(self.env["DATABASE_URL"])
+            async with database.transaction() as db:
+                made = await create_key(
+                    db, self.env["SECRET_KEY"], name="tester", role=role, days=1
+                )
+            await database.dispose()
+            return made.key
+
+        return asyncio.run(create())
+
+    def load_library(self) -> None:
+        """The starter library, as `up` loads it."""
+        with connected(self.url, self.key("admin")) as api:
+            outcomes = load_library(api)
+        assert {item["outcome"] for item in outcomes} == {"added"}, outcomes
 
 
 def clean_environment(extra: dict[str, str]) -> dict[str, str]:
     """This process's environment without settings of ours, then `extra`."""
-    import os
-
     ours = ("AI_INVESTMENT_", "API_", "OPENAI_", "DATABASE_", "REDIS_", "CHROMA_")
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith(ours)},

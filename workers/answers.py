@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from ai_investment.adapters.minilm import MiniLM, load_minilm
-
 from ai_investment.adapters.chroma import ChromaVectors
+from ai_investment.adapters.minilm import MiniLM, load_minilm
 from ai_investment.answers.models import Answerer
 from ai_investment.answers.quoting import QuotingAnswerer
 from ai_investment.chat.jobs import answer_message

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.installation import Installation, asked, ingested
-
-LIBRARY = Path("src/ai_investment/content/library")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def library(admin: httpx.Client) -> None:
-    for name in ("what-is-an-etf", "what-is-a-bond", "what-is-a-scam"):
-        path = LIBRARY / f"{name}.md"
-        sent = {"key": f"library:{name}", "source": "Starter library"}
-        response = admin.post(
-            "/api/v1/content/documents",
-            files={"file": (path.name, path.read_bytes(), "text/markdown")},
-            data=sent,
-        )
-        assert response.status_code in (200, 202)
-        if response.status_code == 202:
-            job = response.json()["job"]
-            from tests.installation import finished
-
-            job = finished(admin, job)
-            finished(admin, admin.get(f"/api/v1/jobs/{job['result']['follow_up']}").json())
 
 
 def test_a_beginners_question_gets_a_cited_answer(api: httpx.Client) -> None:

@@ -110,7 +110,8 @@ class OpenAIServer:
     def __init__(self, *replies: Reply) -> None:
         self.received: list[Received] = []
         self.base_url = ""
-        self._replies = replies
+        self._replies: list[Reply] = list(replies)
+        self._turn = 0
         self._open: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -130,6 +131,10 @@ class OpenAIServer:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
 
+    def answer_with(self, *replies: Reply) -> None:
+        """A new script from the next request on."""
+        self._replies, self._turn = list(replies), 0
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
         self._open.add(task)
@@ -140,8 +145,9 @@ class OpenAIServer:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             try:
                 self.received.append(await _request(reader))
-                turn = min(len(self.received), len(self._replies)) - 1
-                await _play(self._replies[turn], writer)
+                reply = self._replies[min(self._turn, len(self._replies) - 1)]
+                self._turn += 1
+                await _play(reply, writer)
             finally:
                 writer.close()
 

@@ -5,7 +5,7 @@ import sys
 
 HEAVY = (
     "chromadb", "onnxruntime", "onnx", "tokenizers", "numpy", "openai", "trafilatura", "lxml",
-    "pypdfium2", "markdown_it", "semchunk", "sentencex", "alembic", "httpx", "arq.worker", "granian",
+    "pypdfium2", "markdown_it", "semchunk", "sentencex", "alembic", "httpx", "granian",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from tests.installation import WORKERS
 def test_every_declared_job_belongs_to_exactly_one_worker() -> None:
     served: dict[str, list[str]] = {}
     for queue in QUEUES:
-        module = import_module(f"workers.{queue}")
+        module: Any = import_module(f"workers.{queue}")
         recorded: list[Any] = []
         module.QueueWorker = lambda name, kinds, *_, recorded=recorded, **__: recorded.append(
             (name, kinds)

@@ -91,10 +91,13 @@ async def test_a_committed_job_is_on_the_queue_and_runs_once(
 async def test_a_rolled_back_transaction_leaves_no_job_and_no_message(
     database: Database, bell: Bell
 ) -> None:
-    with pytest.raises(RuntimeError):
+    async def undone() -> None:
         async with database.transaction() as db:
             await enqueue(db, None, kinds.effect, "a")
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await undone()
     assert await bell.take("delivery", 10) == []
     async with database.reading() as read:
         assert (await read.execute(sa.select(sa.func.count()).select_from(Job))).scalar_one() == 0

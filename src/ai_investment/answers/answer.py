@@ -46,7 +46,7 @@ async def answer_question(
         reason=None if answered else "no_source",
         text=page.text if answered else _NOTHING,
         citations=page.citations,
-        suggestions=_suggestions(passages) if answered else [],
+        suggestions=_suggestions(passages, page.citations) if answered else [],
         model=answerer.model,
         usage=usage,
         timings_ms=clock.laps,
@@ -95,12 +95,15 @@ class _Page:
         return len(self.citations)
 
 
-def _suggestions(passages: Sequence[Passage]) -> list[Suggestion]:
-    """What to read next: the documents that were found, the best first."""
-    titles = {passage.document_id: passage.title for passage in passages}
-    return [
-        Suggestion("content", title, document_id) for document_id, title in list(titles.items())[:3]
-    ]
+def _suggestions(passages: Sequence[Passage], citations: Sequence[Citation]) -> list[Suggestion]:
+    """What to read next: documents that were found near the question and not cited, best first."""
+    cited = {citation.document_id for citation in citations}
+    titles = {
+        passage.document_id: passage.title
+        for passage in passages
+        if passage.document_id not in cited
+    }
+    return [Suggestion("content", title, document) for document, title in list(titles.items())[:3]]
 
 
 class _Clock:

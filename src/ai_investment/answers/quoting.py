@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import re
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 import msgspec
 
@@ -12,6 +13,7 @@ from ai_investment.content.find import Passage
 from ai_investment.content.sentences import sentences
 from ai_investment.content.vectors import Embedder
 
+_BULLET = re.compile(r"(?:-|\d{1,3}\.)\s+")
 _PASSAGES = 6
 _SENTENCES = 5
 _SHORTEST = 30
@@ -54,7 +56,7 @@ class QuotingAnswerer:
         candidates = [
             _Candidate(rank, start, end, passage.text[start:end])
             for rank, passage in enumerate(passages)
-            for start, end in sentences(passage.text)
+            for start, end in _without_bullets(passage.text)
             if end - start >= _SHORTEST and passage.text[end - 1] in '.!…”")'
         ]
         if not candidates:
@@ -66,6 +68,12 @@ class QuotingAnswerer:
         return [
             item for item in candidates[:_SENTENCES] if item.score >= candidates[0].score - _WITHIN
         ]
+
+
+def _without_bullets(text: str) -> Iterator[tuple[int, int]]:
+    for start, end in sentences(text):
+        bullet = _BULLET.match(text, start, end)
+        yield (bullet.end() if bullet else start), end
 
 
 def _joined(chosen: list[_Candidate], text: str) -> list[tuple[int, int]]:

@@ -18,6 +18,7 @@ from ai_investment.http.cursors import Page, after, page
 from ai_investment.identity.access import User
 from ai_investment.ids import new_id
 from ai_investment.jobs.enqueue import enqueue
+from ai_investment.jobs.models import Job
 from ai_investment.jobs.routes import Accepted, JobView
 
 MAX_MESSAGE = 4000
@@ -165,14 +166,24 @@ async def get_conversation(
 @delete("/chat/conversations/{conversation_id:str}", operation_id="DeleteConversation", tags=["Chat"],
         summary="Delete a conversation with everything in it")  # fmt: skip
 async def delete_conversation(db: Db, user: User, conversation_id: str) -> None:
-    deleted = await db.execute(
-        sa.delete(Conversation)
-        .where(Conversation.id == conversation_id, Conversation.owner_id == user.id)
-        .returning(Conversation.id)
+    owned = sa.select(Conversation.id).where(
+        Conversation.id == conversation_id, Conversation.owner_id == user.id
+    )
+    if await db.scalar(owned) is None:
+        raise UnknownConversation(f"There is no conversation {conversation_id[:60]!r} of yours.")
+    # The job rows stay as a record of work, without the answers.
+    asked = sa.select(MessageRow.job_id).where(MessageRow.conversation_id == conversation_id)
+    await db.execute(
+        sa.update(Job)
+        .where(Job.id.in_(asked))
+        .values(result=None, version=Job.version + 1)
         .execution_options(synchronize_session=False)
     )
-    if deleted.one_or_none() is None:
-        raise UnknownConversation(f"There is no conversation {conversation_id[:60]!r} of yours.")
+    await db.execute(
+        sa.delete(Conversation)
+        .where(Conversation.id == conversation_id)
+        .execution_options(synchronize_session=False)
+    )
 
 
 routes = [ask, list_conversations, get_conversation, delete_conversation]

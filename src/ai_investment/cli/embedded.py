@@ -19,7 +19,7 @@ from typing import IO, Any
 import click
 import httpx
 
-from ai_investment.cli.api import connected
+from ai_investment.cli.api import Api, connected
 from ai_investment.cli.client import ask_over_http, ingest_files, print_answer
 from ai_investment.cli.environment import CannotRun, read_environment, write_environment
 from ai_investment.cli.processes import Child
@@ -274,12 +274,16 @@ def _chroma_command(folder: Path, port: int) -> list[str]:
     return [str(chroma), "run", "--path", str(folder), "--host", _HOST, "--port", str(port)]
 
 
-def _load_library(api_url: str) -> None:
+def load_library(api: Api) -> list[dict[str, Any]]:
     """The starter library, through the public API; unchanged articles cost nothing."""
     library = Path(str(files("ai_investment.content"))) / "library"
     articles = [(path, f"library:{path.stem}") for path in sorted(library.glob("*.md"))]
+    return ingest_files(api, articles, LIBRARY_SOURCE, show=sys.stderr.isatty())
+
+
+def _load_library(api_url: str) -> None:
     with connected(api_url) as api:
-        outcomes = ingest_files(api, articles, LIBRARY_SOURCE, show=sys.stderr.isatty())
+        outcomes = load_library(api)
     for item in outcomes:
         if item["outcome"] == "failed":
             raise CannotRun(f"the starter library: {item['file']}: {item['detail']}")

@@ -197,9 +197,17 @@ async def show_passage(read: Read, passage_id: str, *, around: int = 400) -> Pas
         **{field: getattr(row, field) for field in same},
         version=row.number,
         current=row.version_id == row.live_version_id,
-        before=row.whole[max(0, row.start - around) : row.start],
-        after=row.whole[row.end : row.end + around],
+        before=_from_a_word(row.whole[max(0, row.start - around - 1) : row.start], around),
+        after=_from_a_word(row.whole[row.end : row.end + around + 1][::-1], around)[::-1],
     )
+
+
+def _from_a_word(text: str, most: int) -> str:
+    """The end of `text`, at most `most` characters, without a word that would be cut at its start."""
+    if len(text) <= most:
+        return text
+    kept = text[-most:]
+    return kept if text[-most - 1].isspace() else kept[len(kept.split(None, 1)[0]) :].lstrip()
 
 
 async def _document_for(db: Db, incoming: Incoming) -> Document:

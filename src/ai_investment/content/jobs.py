@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
 
-from ai_investment.content.chunking import Span, chunk
 from ai_investment.content.extraction import Extracted, Extractor, Heading, Unreadable
 from ai_investment.content.models import Document, DocumentVersion, PassageRow, VectorCollection
 from ai_investment.content.objects import Objects
@@ -19,6 +18,9 @@ from ai_investment.errors import Problem
 from ai_investment.jobs.declare import job
 from ai_investment.jobs.enqueue import enqueue
 from ai_investment.jobs.run import Run
+
+if TYPE_CHECKING:
+    from ai_investment.content.chunking import Span
 
 _EMBED_BATCH = 32
 
@@ -109,6 +111,9 @@ def _columns(extracted: Extracted, version: Any) -> dict[str, Any]:
 @job("content.index_document", queue="embeddings", attempts=5, lease=60)
 async def index_document(run: Run[Indexing], version_id: str) -> None:
     """Cut a version into passages, embed them, and make the version the live one."""
+    # Here, because the API imports this module too and cuts nothing.
+    from ai_investment.content.chunking import chunk
+
     version = await _version(run, version_id)
     embedder, vectors = run.use.embedder, run.use.vectors
     headings = msgspec.convert(version.headings, list[Heading])

@@ -62,9 +62,8 @@ def _fault(item: dict[str, Any]) -> Fault:
     """Litestar's `{message, key, source}` as a JSON pointer for bodies, `source/name` otherwise."""
     key, message = str(item.get("key") or ""), str(item.get("message", ""))
     message, _, path = message.partition(" - at `$")
-    pointer = path.rstrip("`").replace("[", ".").replace("]", "").replace(".", "/") or (
-        f"/{key}" if key else ""
-    )
+    path = path.rstrip("`") or (f".{key}" if key else "")
+    pointer = path.replace("[", ".").replace("]", "").replace(".", "/")
     source = item.get("source") or "body"
     return Fault(
         f"#{pointer}" if source == "body" else f"{getattr(source, 'value', source)}{pointer}",
@@ -78,6 +77,12 @@ def _on_http(request: Request[Any, Any, Any], cause: HTTPException) -> Response[
     if kind is NotFound:
         detail = "There is nothing at this address."
     return problem_response(request, kind(detail))
+
+
+def _on_not_text(request: Request[Any, Any, Any], cause: UnicodeDecodeError) -> Response[bytes]:
+    return problem_response(
+        request, BadRequest(f"The body is not UTF-8 text (byte {cause.start}: {cause.reason}).")
+    )
 
 
 def _on_database(request: Request[Any, Any, Any], cause: Exception) -> Response[bytes]:
@@ -103,5 +108,6 @@ exception_handlers: dict[Any, Any] = {
     sqlalchemy.exc.InterfaceError: _on_database,
     sqlalchemy.exc.TimeoutError: _on_database,
     ConnectionError: _on_database,
+    UnicodeDecodeError: _on_not_text,
     Exception: _on_anything,
 }

@@ -70,7 +70,7 @@ def caller_row(credentials: Credentials) -> sa.Select[Any]:
         )
     if credentials.local:
         return live.add_columns(sa.null().label("scopes")).where(UserRow.id == LOCAL_USER_ID)
-    raise Unauthenticated("Send an API key in X-API-Key.")
+    raise Unauthenticated("Send an API key in X-API-Key, or as a bearer token.")
 
 
 async def provide_credentials(request: Request[Any, Any, Any], settings: Settings) -> Credentials:

@@ -210,7 +210,7 @@ async def _events(
     _open_streams += 1
     loop = asyncio.get_running_loop()
     spoke_at = loop.time()
-    yield ServerSentEventMessage(comment="open", retry=2000)
+    yield ServerSentEventMessage(data=None, comment="open", retry=2000)
     try:
         async with changes.woken(job_id) as changed:
             while not request.app.state.draining:
@@ -228,7 +228,7 @@ async def _events(
                     return
                 if loop.time() - spoke_at >= HEARTBEAT:
                     spoke_at = loop.time()
-                    yield ServerSentEventMessage(comment="still here")
+                    yield ServerSentEventMessage(data=None, comment="still here")
                 await wait_for(changed, _LOOK_AGAIN)
         yield ServerSentEventMessage(data="{}", event="shutdown")
     finally:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 from ai_investment.db import UtcDateTime
-from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None

@@ -1,70 +1,56 @@
-// The page at /: ask, watch the job, read the cited answer. Text from the API only ever becomes text nodes.
-
+// The page at /: ask, watch the job, read the cited answer. What the API sends only ever becomes text nodes.
 const byId = (id) => document.getElementById(id);
 const question = byId("question");
 const panel = byId("panel");
-
-const store = {
-  get: (name) => { try { return sessionStorage.getItem(name); } catch { return null; } },
-  set: (name, value) => {
-    try { value ? sessionStorage.setItem(name, value) : sessionStorage.removeItem(name); } catch { /* blocked */ }
-  },
-};
-let key = store.get("key");
-let conversation = store.get("conversation");
-let running = null; // the AbortController of the question being answered
-
-const STAGES = {
-  queued: "Waiting for a free worker…", running: "Starting…",
-  searching: "Looking through the library…", writing: "Putting the answer together…",
-};
-const OUTCOMES = {
-  abstained: "I don’t know this one", refused: "I can’t help with that", escalated: "Please talk to a person",
-  failed: "Something went wrong", cancelled: "Stopped",
-};
-const ENDED = ["succeeded", "failed", "cancelled"];
+let store = {}; // for this tab: the API key, if the server wants one, and the conversation's id
+try { store = sessionStorage; } catch { /* blocked */ }
+let opened = 0; // how often the panel was opened
+const STAGES = { queued: "Waiting for a free worker…", running: "Starting…",
+  searching: "Looking through the library…", writing: "Putting the answer together…" };
+const OUTCOMES = { abstained: "I don’t know this one", refused: "I can’t help with that",
+  escalated: "Please talk to a person", failed: "Something went wrong", cancelled: "Stopped" };
+const JSON_TYPE = { "Content-Type": "application/json" };
+const STOPPED = { title: "You can ask it again, or ask something else." };
+const KINDS = [["blockquote", /^>\s?/], ["ul", /^[-*]\s+/], ["ol", /^\d+\.\s+/], ["table", /^(?=.* \| )/]];
 
 // --- Building the document ---
-
-function el(tag, properties, ...children) {
+const el = (tag, properties, ...children) => {
   const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children.filter((child) => child || child === 0));
+  node.append(...children.filter(Boolean));
   return node;
-}
-const button = (className, text, onclick) => el("button", { type: "button", className, onclick }, text);
+};
+const button = (className, text, onclick, ariaLabel = null) =>
+  el("button", { type: "button", className, onclick, ariaLabel }, text);
+const items = (nodes, className = "") =>
+  nodes.length && el("ul", { className }, ...nodes.map((node) => el("li", {}, node)));
+const section = (title, list) => (list ? [el("h3", {}, title), list] : []);
+const dotted = (parts) => parts.filter(Boolean).flatMap((part) => [" · ", part]).slice(1);
+const small = (...parts) => el("p", { className: "small" }, ...dotted(parts));
 
 /** A link to an http or https address; for any other, or none, nothing. */
 function link(address, text) {
-  let url;
-  try { url = new URL(address); } catch { return null; }
-  if (url.protocol !== "https:" && url.protocol !== "http:") return null;
-  const note = el("span", { className: "hidden" }, " (opens in a new tab)");
-  return el("a", { href: url.href, target: "_blank", rel: "noopener noreferrer" }, text || url.hostname, " ↗", note);
+  if (!/^https?:\/\//i.test(address || "")) return null;
+  const node = el("a", { href: address, target: "_blank", rel: "noopener noreferrer" });
+  node.append(text || node.hostname, " ↗", el("span", { className: "hidden" }, " (opens in a new tab)"));
+  return node;
 }
 
-const KINDS = [["blockquote", /^>\s?/], ["ul", /^[-*]\s+/], ["ol", /^\d+\.\s+/]];
-
-/** The small part of Markdown that answers use, and the tables and headings of library texts. */
-function render(text, citations = [], headings = new Set()) {
+/** The small part of Markdown that answers use; for library texts also their tables and headings. */
+function render(text, citations = [], headings = []) {
   const blocks = [];
   for (const line of text.split("\n")) {
-    const [kind, prefix] = KINDS.find(([, start]) => start.test(line)) || [line.includes(" | ") ? "table" : "p", /^/];
-    const last = blocks.at(-1);
-    if (!line.trim()) blocks.push({ kind: "gap" });
-    else if (last?.kind === kind) last.lines.push(line.replace(prefix, ""));
-    else blocks.push({ kind, lines: [line.replace(prefix, "")] });
+    const [kind, prefix] = KINDS.find(([, start]) => start.test(line)) || [line.trim() && "p", /^/];
+    if (kind !== blocks.at(-1)?.kind) blocks.push({ kind, lines: [] });
+    blocks.at(-1).lines.push(line.replace(prefix, ""));
   }
-  return blocks.filter((block) => block.lines).map(({ kind, lines }) => {
+  return blocks.filter((block) => block.kind).map(({ kind, lines }) => {
+    const each = (tag) => lines.map((line) => el(tag, {}, ...inline(line, citations)));
+    const row = (line, at) => el("tr", {}, ...line.split(" | ").map((cell) => el(at || !cell ? "td" : "th", {}, cell)));
+    if (kind === "ul" || kind === "ol") return el(kind, {}, ...each("li"));
+    if (kind === "table" && lines.length > 1) return el(kind, {}, ...lines.map(row));
     const words = lines.join("\n");
-    if (kind === "blockquote") return el(kind, {}, el("p", {}, ...inline(words, citations)));
-    if (kind === "ul" || kind === "ol") {
-      return el(kind, {}, ...lines.map((line) => el("li", {}, ...inline(line, citations))));
-    }
-    if (kind === "table" && lines.length > 1) {
-      return el(kind, {}, ...lines.map((line) =>
-        el("tr", {}, ...line.split(" | ").map((cell) => el("td", {}, ...inline(cell, citations))))));
-    }
-    return el(headings.has(words) ? "h3" : "p", {}, ...inline(words, citations));
+    const paragraph = el(headings.includes(words) ? "h3" : "p", {}, ...inline(words, citations));
+    return kind === "blockquote" ? el(kind, {}, paragraph) : paragraph;
   });
 }
 
@@ -72,94 +58,67 @@ function render(text, citations = [], headings = new Set()) {
 function inline(text, citations) {
   return text.split(/(\*\*.+?\*\*|\[\d+\])/s).map((part) => {
     if (/^\*\*.+\*\*$/s.test(part)) return el("strong", {}, ...inline(part.slice(2, -2), citations));
-    const found = /^\[\d+\]$/.test(part) && citations.find((citation) => `[${citation.n}]` === part);
+    const found = citations.find((citation) => `[${citation.n}]` === part);
     return found ? marker(found) : part;
   });
 }
 
-function marker(citation) {
-  const node = button("marker", String(citation.n), () => openPassage(citation));
-  node.setAttribute("aria-label", `Source ${citation.n}: ${citation.title}`);
-  return node;
-}
+const marker = (it) => button("marker", String(it.n), () => openPassage(it), `Source ${it.n}: ${it.title}`);
 
 // --- Talking to the API ---
-
-class Problem extends Error {
-  constructor({ status = 0, title, detail, errors = [], request_id = "" }) {
-    super(detail || title || `The server answered with status ${status}.`);
-    Object.assign(this, { status, errors, requestId: request_id });
-  }
-}
-
 async function call(path, options = {}) {
-  const headers = { ...options.headers, ...(key && { "X-API-Key": key }) };
-  let response;
-  try {
-    response = await fetch(`/api/v1${path}`, { cache: "no-store", ...options, headers });
-  } catch (cause) {
-    if (cause.name === "AbortError") throw cause;
-    throw new Problem({ detail: "The server cannot be reached. Check that it is running, then try again." });
-  }
+  const headers = { ...options.headers, ...(store.apiKey && { "X-API-Key": store.apiKey }) };
+  const response = await fetch(`/api/v1${path}`, { cache: "no-store", ...options, headers })
+    .catch(() => { throw new Error("The server cannot be reached. Check that it is running, then try again."); });
   if (response.ok) return response;
-  const problem = new Problem({ ...(await response.json().catch(() => ({}))), status: response.status });
-  if (response.status === 401 || (response.status === 403 && key)) askForKey(problem);
-  throw problem;
+  const cause = new Error(`The server answered with status ${response.status}.`);
+  Object.assign(cause, await response.json().catch(() => null), { status: response.status });
+  cause.needsKey = cause.status === 401 || (cause.status === 403 && Boolean(store.apiKey));
+  if (cause.needsKey) {
+    byId("key-hint").textContent = store.apiKey ? cause.detail : "This server needs a key. Ask the person who runs it.";
+    byId("key-form").hidden = false;
+    panel.close();
+    byId("key").focus();
+  }
+  throw cause;
 }
 const getJson = async (path, options) => (await call(path, options)).json();
 
-function askForKey(problem) {
-  byId("key-hint").textContent = key ? problem.message : "This server wants to know who is asking.";
-  problem.needsKey = true;
-  byId("key-form").hidden = false;
-  panel.close();
-  byId("key").focus();
-}
-
-function problemNodes(problem) {
-  const faults = (problem.errors || []).map((fault) => el("li", {}, `${fault.pointer} ${fault.detail}`.trim()));
-  return [
-    el("p", {}, problem.message),
-    faults.length && el("ul", {}, ...faults),
-    problem.requestId && el("p", { className: "small" }, `Request ${problem.requestId}`),
-  ].filter(Boolean);
-}
+/** What a problem of the API, or any other error, says. */
+const problemNodes = ({ message, title, detail, errors = [], request_id: request }) => [
+  el("p", {}, detail || title || message),
+  items(errors.map((fault) => `${fault.pointer} ${fault.detail}`)), request && small(`Request ${request}`),
+];
 
 /** The finished job: from its event stream, or by polling when the stream ends early. */
-async function follow(job, on, signal) {
-  try {
-    const done = await stream(job.id, on, signal);
-    if (done) return done;
-  } catch (cause) {
-    if (signal.aborted || cause.needsKey || cause.status === 404) throw cause;
-  }
+async function follow(id, on) {
+  const streamed = await stream(id, on).catch(() => null);
+  if (streamed) return streamed;
   for (let failures = 0; ;) {
     try {
-      const now = await getJson(`/jobs/${job.id}?wait=20`, { signal });
-      if (ENDED.includes(now.state)) return now;
-      on.progress(now.progress || { stage: now.state });
+      const job = await getJson(`/jobs/${id}?wait=20`);
+      if (["succeeded", "failed", "cancelled"].includes(job.state)) return job;
+      on.progress(job.progress || { stage: job.state });
       failures = 0;
     } catch (cause) {
-      const passing = cause.status === 0 || cause.status === 429 || cause.status >= 500;
-      if (signal.aborted || !passing || ++failures > 5) throw cause;
+      if ((cause.status < 500 && cause.status !== 429) || ++failures > 5) throw cause;
       await new Promise((resume) => setTimeout(resume, 1000 * 2 ** failures));
     }
   }
 }
 
-/** Server-sent events read with fetch, which unlike EventSource can send the key. Null: it ended early. */
-async function stream(id, on, signal) {
-  const response = await call(`/jobs/${id}/events`, { signal, headers: { Accept: "text/event-stream" } });
+/** Server-sent events read with fetch, which unlike EventSource can send a key. Null: the stream ended early. */
+async function stream(id, on) {
+  const response = await call(`/jobs/${id}/events`);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   for (let buffer = ""; ;) {
-    const silence = setTimeout(() => reader.cancel().catch(() => {}), 45000); // heartbeats come every 15 s
+    const silence = setTimeout(() => reader.cancel(), 45000); // the server says something every 15 s
     const { value, done } = await reader.read().finally(() => clearTimeout(silence));
     if (done) return null;
-    const events = (buffer + value).split(/\r\n\r\n|\n\n|\r\r/);
+    const events = (buffer + value).split(/\r\n\r\n|\n\n/);
     buffer = events.pop();
     for (const event of events) {
-      const field = (name) => event.split(/\r\n|\n|\r/).filter((line) => line.startsWith(`${name}:`))
-        .map((line) => line.slice(name.length + 1).replace(/^ /, "")).join("\n");
+      const field = (name) => event.match(RegExp(`^${name}: ?(.*)$`, "m"))?.[1];
       const name = field("event");
       if (name === "done") return JSON.parse(field("data"));
       if (name === "shutdown") return null;
@@ -169,12 +128,13 @@ async function stream(id, on, signal) {
 }
 
 // --- Asking and answering ---
+const say = (text) => { byId("status").textContent = text; };
+const setBusy = (busy) => { byId("send").ariaDisabled = String(busy); };
 
-/** One question with its answer below; returns what fills it in. */
+/** A question with room for its answer. */
 function addExchange(text) {
   const title = el("h2", { tabIndex: -1 }, text);
-  const body = el("div", { className: "answer" });
-  body.setAttribute("aria-live", "polite");
+  const body = el("div", { className: "answer", ariaLive: "polite" });
   const node = el("article", { className: "exchange" }, title, body);
   byId("log").append(node);
   byId("welcome").hidden = true;
@@ -182,24 +142,14 @@ function addExchange(text) {
   return { text, title, body, node };
 }
 
-const say = (text) => { byId("status").textContent = text; };
-
-function setRunning(controller) {
-  running = controller;
-  byId("send").setAttribute("aria-disabled", String(Boolean(controller)));
-}
-
-/** Fill an exchange with the answer to come: `start` gives the job. */
+/** Watch the job that `start` gives and show its answer in the exchange. */
 async function watch(exchange, start) {
-  const controller = new AbortController();
-  setRunning(controller);
+  const { body } = exchange;
+  setBusy(true);
   const words = el("span", {}, "Sending…");
-  const bar = el("progress", { max: 1 });
-  bar.setAttribute("aria-label", "Progress");
+  const bar = el("progress", { ariaLabel: "Progress" });
   const text = el("div", { className: "text" });
-  const stop = button("", "Stop", () => call(`/jobs/${id}/cancel`, { method: "POST" }).catch((cause) => say(cause.message)));
-  stop.hidden = true;
-  let [id, streamed, attempt] = ["", "", 0];
+  let [streamed, attempt] = ["", 0];
   const on = {
     progress({ stage, done, total }) {
       words.textContent = STAGES[stage] || `${stage[0].toUpperCase()}${stage.slice(1).replaceAll("_", " ")}…`;
@@ -209,198 +159,142 @@ async function watch(exchange, start) {
     },
     delta(piece) {
       if (piece.attempt < attempt) return;
-      streamed = (piece.attempt > attempt ? "" : streamed) + piece.text;
+      streamed = (piece.attempt > attempt ? "" : streamed) + piece.text; // a new attempt starts over
       attempt = piece.attempt;
       text.replaceChildren(...render(streamed));
     },
   };
-  exchange.body.ariaBusy = "true";
-  exchange.body.replaceChildren(el("div", { className: "working" }, words, stop, bar), text);
+  body.ariaBusy = "true"; // read out once, when it is whole
+  body.replaceChildren(el("div", { className: "working" }, words, bar), text);
   try {
-    const job = await start(controller.signal);
-    id = job.id;
-    stop.hidden = false;
-    on.progress(job.progress || { stage: job.state || "queued" });
-    showJob(exchange, await follow(job, on, controller.signal));
+    const job = await start();
+    const cancel = () => call(`/jobs/${job.id}/cancel`, { method: "POST" }).catch((cause) => say(cause.message));
+    words.after(button("", "Stop", cancel));
+    on.progress(job.progress || { stage: job.state });
+    show(exchange, await follow(job.id, on));
   } catch (cause) {
-    if (controller.signal.aborted) return;
-    if (cause.needsKey) {
-      exchange.node.remove();
-      question.value ||= exchange.text;
-    } else showEnd(exchange, "failed", problemNodes(cause));
+    if (cause.status === 404) delete store.conversation; // deleted elsewhere: the next question starts a new one
+    if (cause.needsKey) exchange.node.remove();
+    else show(exchange, { state: "failed", error: cause });
+    question.value ||= cause.needsKey ? exchange.text : "";
   }
-  exchange.body.ariaBusy = "false";
-  if (running === controller) setRunning(null);
+  body.ariaBusy = "false";
+  setBusy(false);
 }
 
-function showJob(exchange, job) {
-  if (job.state === "cancelled") return showEnd(exchange, "cancelled", [el("p", {}, "This question was stopped.")]);
-  if (job.state === "failed") {
-    return showEnd(exchange, "failed", problemNodes(new Problem(job.error || { title: "The answer could not be made." })));
-  }
-  return showAnswer(exchange, job.result);
-}
-
-function showEnd(exchange, outcome, nodes) {
-  const again = button("", "Ask again", () => ask(exchange.text));
-  exchange.body.className = `answer ${outcome}`;
-  exchange.body.replaceChildren(el("p", { className: "label" }, OUTCOMES[outcome]), ...nodes, el("p", {}, again));
-  say(OUTCOMES[outcome]);
-}
-
-function showAnswer({ body }, answer) {
-  const label = OUTCOMES[answer.outcome];
-  const { provider, name } = answer.model || {};
-  const author = provider === "extractive" ? "Word-for-word quotations; no AI wrote this." : `Written with the AI model ${name}; check it against the sources.`;
-  body.className = `answer ${answer.outcome}`;
+/** An ended job, or a stored answer in the same form. */
+function show({ text, title, body }, { state, result, error }) {
+  const outcome = result ? result.outcome : state;
+  const label = OUTCOMES[outcome];
+  if (body.contains(document.activeElement)) title.focus(); // what had the focus goes away
+  body.className = `answer ${outcome}`;
   body.replaceChildren(...[
     label && el("p", { className: "label" }, label),
-    el("div", { className: "text" }, ...render(answer.text, answer.citations)),
-    ...section("Where this comes from", "sources", answer.citations.map(source)),
-    ...section("Read more", "next", answer.suggestions.map(suggestion)),
-    el("p", { className: "small" }, answer.disclaimer, answer.outcome === "answered" && name && ` ${author}`),
+    ...(result ? answerNodes(result) : [...problemNodes(error || STOPPED), button("", "Ask again", () => ask(text))]),
   ].filter(Boolean));
   say(label || "The answer is ready.");
 }
 
-const section = (title, className, items) =>
-  items.length ? [el("h3", {}, title), el("ul", { className }, ...items)] : [];
-
-function source(citation) {
-  const where = el("span", { className: "small" }, citation.source, citation.url && " · ", link(citation.url));
-  return el("li", {}, marker(citation), button("link", citation.title, () => openPassage(citation)), where,
-    el("q", {}, citation.quote));
-}
-
-function suggestion({ kind, title, ref }) {
-  if (kind === "content") return el("li", {}, button("link", title, () => openDocument(ref, title)));
-  return el("li", {}, kind === "question" ? button("link", title, () => ask(ref || title)) : title);
+function answerNodes({ outcome, text, citations, suggestions, disclaimer, model }) {
+  const author = model.provider === "extractive" ? "Word-for-word quotations; no AI wrote this."
+    : `Written with the AI model ${model.name}; check it against its sources.`;
+  const sources = citations.map((citation) => el("div", {}, marker(citation),
+    button("link", citation.title, () => openPassage(citation)),
+    small(citation.source, link(citation.url)), el("q", {}, citation.quote)));
+  const next = suggestions.map(({ kind, title, ref }) => kind === "calculator" ? title
+    : button("link", title, () => (kind === "content" ? openDocument(ref, title) : ask(title))));
+  return [
+    el("div", { className: "text" }, ...render(text, citations)),
+    ...section("Where this comes from", items(sources, "sources")), ...section("Read more", items(next, "next")),
+    el("p", { className: "small" }, disclaimer, outcome === "answered" && ` ${author}`),
+  ];
 }
 
 async function ask(text) {
-  if (running || !text.trim()) return;
+  if (byId("send").ariaDisabled === "true" || !text.trim()) return;
   const exchange = addExchange(text.trim());
+  if (document.activeElement !== question || matchMedia("(pointer: coarse)").matches) exchange.title.focus();
   question.value = "";
   byId("key-form").hidden = true;
-  const typing = document.activeElement === question && matchMedia("(pointer: fine)").matches;
-  if (!typing) exchange.title.focus({ preventScroll: true });
-  exchange.node.scrollIntoView({ block: "start" });
-  await watch(exchange, async (signal) => {
-    const body = { message: exchange.text, ...(conversation && { conversation_id: conversation }) };
-    const headers = { "Content-Type": "application/json" };
-    const sent = await getJson("/chat/messages", { method: "POST", headers, body: JSON.stringify(body), signal })
-      .catch((cause) => { if (cause.status === 404) remember(null); throw cause; });
-    remember(sent.conversation_id);
+  exchange.node.scrollIntoView();
+  await watch(exchange, async () => {
+    const body = JSON.stringify({ message: exchange.text, conversation_id: store.conversation || null });
+    const sent = await getJson("/chat/messages", { method: "POST", headers: JSON_TYPE, body });
+    store.conversation = sent.conversation_id;
     return sent.job;
   });
 }
 
-function remember(id) {
-  conversation = id;
-  store.set("conversation", id);
-}
-
 /** After a reload: the conversation so far, and an answer that is still on its way. */
 async function restore() {
-  try {
-    for (const message of (await getJson(`/chat/conversations/${conversation}`)).messages) {
-      const exchange = addExchange(message.text);
-      if (message.answer) showAnswer(exchange, message.answer);
-      else await watch(exchange, () => getJson(`/jobs/${message.job_id}`));
-    }
-    byId("log").lastElementChild?.scrollIntoView({ block: "start" });
-  } catch (cause) {
-    if (cause.status === 404) remember(null);
-    else say(cause.message);
+  const stored = await getJson(`/chat/conversations/${store.conversation}`)
+    .catch((cause) => { if (cause.status === 404) delete store.conversation; });
+  for (const message of stored?.messages || []) {
+    const exchange = addExchange(message.text);
+    if (message.answer) show(exchange, { state: "succeeded", result: message.answer });
+    else await watch(exchange, () => getJson(`/jobs/${message.job_id}`));
   }
+  byId("log").lastElementChild?.scrollIntoView();
 }
 
 // --- Reading a source ---
-
-let opened = 0;
-
-/** Show what `load` gives in the panel, unless something else was opened meanwhile. */
+/** Show in the panel what `load` gives, unless something else was opened meanwhile. */
 async function open(title, load) {
   const turn = ++opened;
   const body = byId("panel-body");
   byId("panel-title").textContent = title;
   body.replaceChildren(el("p", {}, "Loading…"));
   if (!panel.open) panel.showModal();
-  panel.scrollTop = 0;
   byId("panel-title").focus();
   const nodes = await load().catch(problemNodes);
   if (turn !== opened) return;
   body.replaceChildren(...nodes.filter(Boolean));
+  panel.scrollTop = 0;
   body.querySelector("mark")?.scrollIntoView({ block: "center" });
 }
 
-const about = (...parts) => el("p", { className: "small" }, ...parts.filter(Boolean).flatMap((part, at) => (at ? [" · ", part] : [part])));
-
-const openPassage = (citation) => open(citation.title, async () => {
-  const passage = await getJson(`/content/passages/${encodeURIComponent(citation.passage_id)}`);
+const openPassage = ({ passage_id: id, title, start, end }) => open(title, async () => {
+  const passage = await getJson(`/content/passages/${id}`);
   const points = Array.from(passage.text); // start and end count code points, not UTF-16 units
   const part = (from, to) => points.slice(from, to).join("");
-  const cut = passage.start > Array.from(passage.before).length;
   return [
-    about(passage.source, passage.heading, link(passage.url)),
-    !passage.current && el("p", { className: "notice" }, "This text has changed since; these are the words that were quoted."),
-    el("div", { className: "context" }, cut ? "…" : "", passage.before,
-      el("strong", {}, part(0, citation.start), el("mark", {}, part(citation.start, citation.end)), part(citation.end)),
-      passage.after, Array.from(passage.after).length >= 400 ? "…" : ""),
+    small(passage.source, passage.heading, link(passage.url)),
+    !passage.current && el("p", { className: "notice" }, "This text has changed since it was quoted. The words then:"),
+    el("div", { className: "context" }, passage.start > Array.from(passage.before).length && "…", passage.before,
+      el("strong", {}, part(0, start), el("mark", {}, part(start, end)), part(end)),
+      passage.after, Array.from(passage.after).length >= 400 && "…"),
     el("p", {}, button("", "Read the whole text", () => openDocument(passage.document_id, passage.title))),
   ];
 });
 
 const openDocument = (id, title) => open(title, async () => {
-  const doc = await getJson(`/content/${encodeURIComponent(id)}`);
-  const headings = new Set(doc.headings.map((heading) => heading.text));
-  const further = doc.sources.map((item) => el("li", {}, link(item.url, item.title) || item.title));
-  const related = doc.related.map((item) => el("li", {}, button("link", item.title, () => openDocument(item.id, item.title))));
+  const doc = await getJson(`/content/${id}`);
+  const other = doc.related.map((item) => button("link", item.title, () => openDocument(item.id, item.title)));
   return [
-    about(doc.source, doc.author, doc.level && `for ${doc.level}s`, doc.reviewed_on && `checked on ${doc.reviewed_on}`, link(doc.url)),
-    ...(doc.text ? render(doc.text, [], headings) : [el("p", {}, doc.error || "This text is still being prepared.")]),
-    ...section("Based on", "", further),
-    ...section("Related", "next", related),
+    small(doc.source, doc.author, doc.reviewed_on && `checked on ${doc.reviewed_on}`, link(doc.url)),
+    ...render(doc.text || doc.error || "This text is still being prepared.", [], doc.headings.map((item) => item.text)),
+    ...section("Based on", items(doc.sources.map((item) => link(item.url, item.title) || item.title))),
+    ...section("Related", items(other, "next")),
   ];
 });
 
 // --- Controls ---
-
-byId("ask").addEventListener("submit", (event) => { event.preventDefault(); ask(question.value); });
+const send = (event) => { event.preventDefault(); ask(question.value); };
+byId("ask").addEventListener("submit", send);
 question.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  ask(question.value);
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send(event);
 });
-byId("examples").addEventListener("click", (event) => {
-  const example = event.target.closest("button");
-  if (example) ask(example.textContent);
-});
-byId("new").addEventListener("click", () => {
-  running?.abort();
-  setRunning(null);
-  remember(null);
-  byId("log").replaceChildren();
-  byId("welcome").hidden = false;
-  byId("new").hidden = true;
-  say("New conversation.");
-  question.focus();
-});
+byId("examples").addEventListener("click", ({ target }) => { if (target.matches("button")) ask(target.textContent); });
+byId("new").addEventListener("click", () => { delete store.conversation; location.assign("/"); });
 byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const entered = byId("key").value.trim();
-  if (!/^[\x21-\x7e]+$/.test(entered)) { // a header can carry nothing else
-    byId("key-hint").textContent = "A key has only plain letters, digits and signs, and no spaces.";
-    return;
-  }
-  store.set("key", (key = entered));
-  byId("key").value = "";
+  store.apiKey = byId("key").value.replace(/[^\x21-\x7e]/g, ""); // a header can carry nothing else
   byId("key-form").hidden = true;
-  question.focus();
+  byId("key-form").reset();
   if (question.value.trim()) ask(question.value);
-  else if (conversation && !byId("log").firstChild) restore();
+  else if (store.conversation && !byId("log").firstChild) restore();
+  question.focus();
 });
-byId("panel-close").addEventListener("click", () => panel.close());
-panel.addEventListener("click", (event) => { if (event.target === panel) panel.close(); });
+panel.addEventListener("click", ({ target }) => { if ([panel, byId("panel-close")].includes(target)) panel.close(); });
 
-if (conversation) restore();
+if (store.conversation) restore();

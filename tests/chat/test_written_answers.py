@@ -1,0 +1,84 @@
+"""Answers written by a model: the real SDK, the real worker, a server that speaks the protocol."""
+
+from __future__ import annotations
+
+import json
+
+from tests.doubles.openai_server import failing
+from tests.faults.scene import QUESTION, QUOTE, TEXT, Scene, reply
+
+
+def test_a_written_answer_is_verified_cited_and_accounted(scene: Scene) -> None:
+    answer = scene.ask(Prefer="wait=20")["job"]["result"]
+    assert answer["text"] == f"{TEXT} [1]\n\n"
+    assert answer["citations"][0]["quote"] == QUOTE
+    assert answer["model"] == {
+        "provider": "openai",
+        "name": "gpt-4.1-mini",
+        "prompt_version": "answer.v1",
+    }
+    assert (answer["usage"]["input_tokens"], answer["usage"]["output_tokens"]) == (120, 30)
+    [received] = scene.model.server.received
+    assert QUESTION in json.dumps(received.body)
+
+
+def test_what_no_passage_says_never_reaches_the_reader(scene: Scene) -> None:
+    invented_number = reply("Wombats pay 9 percent.")
+    invented_quote = reply("A Wombat fund is safe.", quote="Words that stand in no passage.")
+    for told in (invented_number, invented_quote):
+        scene.model.answer_with(told)
+        answer = scene.ask(Prefer="wait=20")["job"]["result"]
+        assert (answer["outcome"], answer["reason"], answer["citations"]) == (
+            "abstained",
+            "no_source",
+            [],
+        )
+        assert "9 percent" not in answer["text"]
+        assert "safe" not in answer["text"]
+
+
+def test_without_a_passage_the_model_is_not_asked(scene: Scene) -> None:
+    question = {"message": "How do I change the oil in a diesel engine?"}
+    response = scene.client.post(
+        "/api/v1/chat/messages", json=question, headers={"Prefer": "wait=20"}
+    )
+    assert response.json()["job"]["result"]["outcome"] == "abstained"
+    assert scene.model.server.received == []
+
+
+def test_a_spent_quota_fails_plainly_after_one_call(scene: Scene) -> None:
+    quota = {
+        "message": "You exceeded your quota",
+        "type": "insufficient_quota",
+        "code": "insufficient_quota",
+    }
+    scene.model.answer_with(failing(429, {"error": quota}))
+    job = scene.ask(Prefer="wait=20")["job"]
+    assert job["state"] == "failed"
+    assert "quota" not in job["error"]["detail"].lower()
+    assert len(scene.model.server.received) == 1
+    assert "quota" in scene.installation.processes["answers"].text()
+
+
+def test_a_rate_limit_is_waited_out_without_blocking_other_questions(scene: Scene) -> None:
+    limited = {"error": {"message": "slow down", "type": "requests", "code": "rate_limit_exceeded"}}
+    scene.model.answer_with(failing(429, limited, {"retry-after": "4"}), reply())
+    first = scene.ask()["job"]["id"]
+    scene.model.called(1)
+    assert scene.ask(Prefer="wait=20")["job"]["state"] == "succeeded"
+    job = scene.finished(first)
+    assert (job["state"], job["attempt"]) == ("succeeded", 1)
+    calls = [received.at for received in scene.model.server.received]
+    assert len(calls) == 3
+    assert calls[2] - calls[0] >= 4
+
+
+def test_the_providers_key_is_in_no_log_and_no_answer(scene: Scene) -> None:
+    scene.model.answer_with(
+        failing(401, {"error": {"message": "Incorrect API key: sk-test-canary"}})
+    )
+    job = scene.ask(Prefer="wait=20")["job"]
+    assert job["state"] == "failed"
+    assert "sk-test-canary" not in json.dumps(job)
+    for process in scene.installation.processes.values():
+        assert "sk-test-canary" not in process.text()
