@@ -35,7 +35,7 @@ format:
 
 # A new migration from the difference between models and an upgraded database
 migration MESSAGE:
-    uv run python -m ai_investment.migrations.new "{{MESSAGE}}"
+    uv run python -m tests.house.new_migration "{{MESSAGE}}"
 
 # Start everything on this computer
 up *ARGS:

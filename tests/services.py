@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,8 @@ from pathlib import Path
 import httpx
 import redis
 
-from ai_investment.cli.embedded import redis_command
+from ai_investment.cli.embedded import chroma_command, redis_command
+from ai_investment.cli.processes import die_with_parent
 
 
 def free_port() -> int:
@@ -48,6 +48,7 @@ class Process:
                 stderr=file,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
             )
 
     def signal(self, number: signal.Signals) -> None:
@@ -198,8 +199,7 @@ class ChromaServer:
     def __init__(self, folder: Path) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(folder / "chroma"),
-                   "--host", "127.0.0.1", "--port", str(port)]  # fmt: skip
+        command = chroma_command(folder / "chroma", port)
         self.process = Process(command, folder / "chroma.log", {"ANONYMIZED_TELEMETRY": "False"})
         wait_until(self._answers, "Chroma")
 

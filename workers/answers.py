@@ -29,6 +29,7 @@ class Resources:
 async def resources(settings: Settings) -> AsyncIterator[Resources]:
     embedder = load_minilm(settings.model_cache)
     async with ChromaVectors(settings.chroma_url) as vectors:
+        await vectors.load()
         if not settings.openai_api_key:
             yield Resources(embedder, vectors, QuotingAnswerer(embedder))
             return

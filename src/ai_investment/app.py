@@ -37,10 +37,12 @@ MAX_BODY = 256 * 1024
 
 def create_app(settings: Settings) -> ASGIApp:
     """The ASGI application for these settings; connections open in its lifespan."""
-    return edge(_litestar(settings))
+    return edge(litestar_app(settings))
 
 
-def _litestar(settings: Settings) -> Litestar:
+def litestar_app(settings: Settings) -> Litestar:
+    """The application without its edge."""
+
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         redis = connect_redis(settings.redis_url)
@@ -159,10 +161,10 @@ def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(name)
     settings = read_settings(os.environ)
-    configure_logging(settings.log_level, "api")
+    configure_logging("DEBUG" if settings.api_debug else settings.log_level, "api")
     return create_app(settings)
 
 
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI document, without a server or a valid environment."""
-    return _litestar(Settings()).openapi_schema.to_schema()
+    return litestar_app(Settings()).openapi_schema.to_schema()

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import chromadb
 import httpx
-import numpy as np
-from chromadb.api import AsyncClientAPI
-from chromadb.api.models.AsyncCollection import AsyncCollection
-from chromadb.config import Settings as ChromaSettings
-from chromadb.errors import ChromaError, NotFoundError
-from numpy.typing import NDArray
 
 from ai_investment.content.vectors import Hit
 
+if TYPE_CHECKING:  # seconds of imports: loaded with the first use, or by `load`
+    import numpy as np
+    from chromadb.api import AsyncClientAPI
+    from chromadb.api.models.AsyncCollection import AsyncCollection
+    from numpy.typing import NDArray
+
 # Chroma's own limit on one write is larger; small writes keep its memory flat.
 _BATCH = 256
+_SECONDS = 10.0
 
 
 class VectorStoreUnavailable(Exception):
@@ -30,6 +31,7 @@ class ChromaVectors:
     """`Vectors` on a Chroma server, cosine space.
 
     It connects when first used: a worker starts, and waits for work, without Chroma.
+    Every call ends within a time limit; what goes wrong is VectorStoreUnavailable.
     """
 
     def __init__(self, url: str) -> None:
@@ -44,6 +46,10 @@ class ChromaVectors:
     async def __aenter__(self) -> ChromaVectors:
         return self
 
+    async def load(self) -> None:
+        """Load the client library now, so that the first question does not wait for it."""
+        await asyncio.to_thread(_library)
+
     async def __aexit__(self, *_: object) -> None:
         if self._connected is not None:
             server: Any = self._connected
@@ -52,11 +58,12 @@ class ChromaVectors:
     async def _client(self) -> AsyncClientAPI:
         async with self._connecting:
             if self._connected is None:
+                chromadb = _library()
                 self._connected = await chromadb.AsyncHttpClient(
                     host=self._host,
                     port=self._port,
                     ssl=self._ssl,
-                    settings=ChromaSettings(anonymized_telemetry=False),
+                    settings=chromadb.config.Settings(anonymized_telemetry=False),
                 )
             return self._connected
 
@@ -64,7 +71,7 @@ class ChromaVectors:
         self, collection: str, ids: Sequence[str], vectors: NDArray[np.float32]
     ) -> None:
         """Write vectors under their ids; writing twice leaves one. Makes the collection when missing."""
-        with _errors():
+        async with _bounded():
             client = await self._client()
             target = await client.get_or_create_collection(
                 collection, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
@@ -77,7 +84,7 @@ class ChromaVectors:
 
     async def query(self, collection: str, vector: NDArray[np.float32], limit: int) -> list[Hit]:
         """The nearest ids, best first; none when the collection does not exist."""
-        with _errors():
+        async with _bounded():
             try:
                 target = await self._get(collection)
                 found: Any = await target.query(
@@ -85,7 +92,7 @@ class ChromaVectors:
                     n_results=limit,
                     include=["distances"],
                 )
-            except NotFoundError:
+            except _library().errors.NotFoundError:
                 self._collections.pop(collection, None)
                 return []
         return [
@@ -95,12 +102,12 @@ class ChromaVectors:
 
     async def delete(self, collection: str, ids: Sequence[str]) -> None:
         """Remove ids; unknown ids and collections are no error."""
-        with _errors():
+        async with _bounded():
             try:
                 target = await self._get(collection)
                 for start in range(0, len(ids), _BATCH):
                     await target.delete(ids=list(ids[start : start + _BATCH]))
-            except NotFoundError:
+            except _library().errors.NotFoundError:
                 return
 
     async def _get(self, collection: str) -> AsyncCollection:
@@ -111,11 +118,18 @@ class ChromaVectors:
         return self._collections[collection]
 
 
-class _errors:  # noqa: N801 - reads as a statement
-    """Maps what the client raises to VectorStoreUnavailable."""
+def _library() -> Any:
+    import chromadb.config
+    import chromadb.errors
 
-    def __enter__(self) -> None: ...
+    return chromadb
 
-    def __exit__(self, kind: Any, cause: BaseException | None, trace: Any) -> None:
-        if isinstance(cause, httpx.HTTPError | ChromaError | ValueError | OSError):
-            raise VectorStoreUnavailable(type(cause).__name__) from cause
+
+@asynccontextmanager
+async def _bounded() -> AsyncIterator[None]:
+    """The client has no time limit of its own and many exceptions."""
+    try:
+        async with asyncio.timeout(_SECONDS):
+            yield
+    except (httpx.HTTPError, ValueError, OSError, _library().errors.ChromaError) as cause:
+        raise VectorStoreUnavailable(type(cause).__name__) from cause

@@ -19,6 +19,8 @@ _SENTENCES = 5
 _SHORTEST = 30
 # A sentence is worth quoting when it is nearly as close to the question as the closest one.
 _WITHIN = 0.22
+# Two sentences this close say the same thing: the second is left out.
+_SAME = 0.8
 # The passage it stands in says what a sentence is about when its own words do not.
 _PASSAGE_WEIGHT = 0.35
 
@@ -62,12 +64,19 @@ class QuotingAnswerer:
         if not candidates:
             return []
         vectors = self._embedder.embed([question, *(item.text for item in candidates)])
-        for item, own in zip(candidates, vectors[1:] @ vectors[0], strict=True):
-            item.score = float(own) + _PASSAGE_WEIGHT * passages[item.passage_rank].score
-        candidates.sort(key=lambda item: -item.score)
-        return [
-            item for item in candidates[:_SENTENCES] if item.score >= candidates[0].score - _WITHIN
-        ]
+        likeness = vectors @ vectors.T
+        for number, item in enumerate(candidates, 1):
+            item.score = (
+                float(likeness[0, number]) + _PASSAGE_WEIGHT * passages[item.passage_rank].score
+            )
+        ranked = sorted(range(len(candidates)), key=lambda number: -candidates[number].score)
+        least = candidates[ranked[0]].score - _WITHIN
+        chosen: list[int] = []
+        for number in ranked:
+            fresh = all(likeness[number + 1, other + 1] < _SAME for other in chosen)
+            if fresh and candidates[number].score >= least and len(chosen) < _SENTENCES:
+                chosen.append(number)
+        return [candidates[number] for number in chosen]
 
 
 def _without_bullets(text: str) -> Iterator[tuple[int, int]]:

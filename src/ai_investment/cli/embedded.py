@@ -144,6 +144,8 @@ class _Supervisor:
         self._children: list[Child] = []
         self.stopped = asyncio.Event()
         self.given_up = False
+        # One client, without TLS: making a TLS context costs more than the start's polling is worth.
+        self._http = httpx.AsyncClient(trust_env=False, verify=False, timeout=3)  # noqa: S501
 
     async def __aenter__(self) -> _Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -151,6 +153,7 @@ class _Supervisor:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
         stores, ours = self._children[:2], self._children[2:]
         await asyncio.gather(*(child.stop(35) for child in ours))
         await asyncio.gather(*(child.stop(10) for child in stores))
@@ -172,7 +175,7 @@ class _Supervisor:
         program = [sys.executable, "-m", "ai_investment"]
         await self._start("redis", [redis_command(), str(self._redis_configuration())])
         chroma = urlsplit_port(self._environment["CHROMA_URL"])
-        await self._start("chroma", _chroma_command(self._folder / "chroma", chroma))
+        await self._start("chroma", chroma_command(self._folder / "chroma", chroma))
         await self._migrate()
         for name in _WORKERS:
             await self._start(f"worker-{name}", [*program, "worker", name])
@@ -245,16 +248,14 @@ class _Supervisor:
         raise CannotRun("stopped before everything was ready", 1 if self.given_up else 130)
 
     async def _chroma_answers(self) -> bool:
-        async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
-            return (
-                await client.get(f"{self._environment['CHROMA_URL']}/api/v2/heartbeat")
-            ).is_success
+        return (
+            await self._http.get(f"{self._environment['CHROMA_URL']}/api/v2/heartbeat")
+        ).is_success
 
     async def _everything_present(self) -> bool:
-        async with httpx.AsyncClient(trust_env=False, timeout=3) as client:
-            response = await client.get(
-                f"http://{_HOST}:{self._environment['API_PORT']}/health/detailed"
-            )
+        response = await self._http.get(
+            f"http://{_HOST}:{self._environment['API_PORT']}/health/detailed"
+        )
         if not response.is_success:
             return False
         checks = response.json()["checks"]
@@ -269,9 +270,11 @@ def urlsplit_port(url: str) -> int:
     return port
 
 
-def _chroma_command(folder: Path, port: int) -> list[str]:
-    chroma = Path(sys.executable).with_name("chroma")
-    return [str(chroma), "run", "--path", str(folder), "--host", _HOST, "--port", str(port)]
+def chroma_command(folder: Path, port: int) -> list[str]:
+    """What the `chroma` script does, without the client library that it imports first (3 s, 100 MB)."""
+    program = "import sys, chromadb_rust_bindings as chroma; chroma.cli(sys.argv)"
+    arguments = ["run", "--path", str(folder), "--host", _HOST, "--port", str(port)]
+    return [sys.executable, "-c", program, *arguments]
 
 
 def load_library(api: Api) -> list[dict[str, Any]]:

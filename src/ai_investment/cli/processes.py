@@ -14,8 +14,11 @@ from pathlib import Path
 _MAX_RESTARTS, _WINDOW = 5, 60.0
 
 
-def _die_with_parent() -> None:
-    """Linux: the kernel ends the child when the supervisor is gone, even by SIGKILL."""
+def die_with_parent() -> None:
+    """Run in a new child (Linux): the kernel ends it when its parent is gone, even by SIGKILL.
+
+    The parent is the thread that started the child: that has to be one that lives on.
+    """
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
@@ -70,7 +73,7 @@ class Child:
                 stderr=log,
                 # A session of its own: Ctrl-C reaches the supervisor alone, which stops all in order.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     async def _restart_when_it_ends(self, on_end: Callable[[str, bool], None]) -> None:
