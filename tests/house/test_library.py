@@ -38,7 +38,7 @@ def test_an_article_is_complete_and_of_the_right_length(path: Path) -> None:
     assert article.meta["topic"] in TOPICS
     assert article.meta["level"] in ("beginner", "intermediate")
     assert article.meta["summary"]
-    assert article.meta["reviewed"]
+    assert article.meta["reviewed"].year >= 2026
     assert len(article.meta["sources"]) >= 2
     assert all(source.url.startswith("https://") for source in article.meta["sources"])
     assert 500 <= len(article.text.split()) <= 1000
