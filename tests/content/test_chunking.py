@@ -180,3 +180,9 @@ def test_spans_are_exact_bounded_and_cover_every_document(
 def test_spans_are_exact_bounded_and_cover_any_text(text: str, max_characters: int) -> None:
     spans = chunk(text, [], count_tokens=len, max_tokens=max_characters)
     check(text, [], spans, max_characters)
+
+
+def test_a_passage_has_no_odd_white_space_at_its_ends() -> None:
+    text = "0\r\x0c0"
+    spans = chunk(text, [], count_tokens=len, max_tokens=2)
+    assert [text[span.start : span.end] for span in spans] == ["0", "0"]

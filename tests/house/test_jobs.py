@@ -10,6 +10,8 @@ from tests.installation import WORKERS
 
 
 def test_every_declared_job_belongs_to_exactly_one_worker() -> None:
+    # Other tests of the same run declare jobs of their own.
+    ours = [name for name in KINDS if not name.startswith("test.")]
     served: dict[str, list[str]] = {}
     for queue in QUEUES:
         module: Any = import_module(f"workers.{queue}")
@@ -24,7 +26,7 @@ def test_every_declared_job_belongs_to_exactly_one_worker() -> None:
         for kind in kinds:
             assert kind.queue == queue
             served.setdefault(kind.name, []).append(queue)
-    assert {kind: len(queues) for kind, queues in served.items()} == dict.fromkeys(KINDS, 1)
+    assert {kind: len(queues) for kind, queues in served.items()} == dict.fromkeys(ours, 1)
 
 
 @pytest.mark.parametrize("name", WORKERS)

@@ -10,7 +10,7 @@ import msgspec
 from semchunk.semchunk import chunk as cut
 
 from ai_investment.content.extraction import Heading
-from ai_investment.content.sentences import sentences
+from ai_investment.content.sentences import sentences, trim
 
 CountTokens = Callable[[str], int]
 
@@ -99,7 +99,9 @@ def _units(
             continue
         # Only here: between sentences semchunk would also cut after "approx." and "U.S.".
         offsets = cut(text[a:b], max_tokens, count_tokens, memoize=False, offsets=True)[1]
-        parts = [(a + c, a + d) for c, d in cast("list[tuple[int, int]]", offsets)]
+        spans = cast("list[tuple[int, int]]", offsets)
+        # semchunk keeps white space that it does not split at, such as a form feed.
+        parts = [(c, d) for c, d in (trim(text, a + c, a + d) for c, d in spans) if c < d]
         for (c, d), (after, _) in pairwise([*parts, (following, following)]):
             units.append(_Unit(c, d, count_tokens(text[c:after])))
     return units

@@ -32,7 +32,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
             found.append((line.start(), line.end()))
         else:
             found += _in_line(text, line.start(), line.end())
-    trimmed = (_trim(text, start, end) for start, end in found)
+    trimmed = (trim(text, start, end) for start, end in found)
     return [(start, end) for start, end in trimmed if start < end]
 
 
@@ -71,6 +71,7 @@ def _ends_sentence(text: str, start: int, end: int, line: int) -> bool:
     return not (_SHORT.search(before) and _NUMBER.match(after))
 
 
-def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+def trim(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span without the white space at its ends; of nothing but white space, an empty one."""
     piece = text[start:end]
     return start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
