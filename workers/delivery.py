@@ -11,6 +11,7 @@ from ai_investment.adapters.chroma import ChromaVectors
 from ai_investment.content.jobs import remove_vectors
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
+from ai_investment.jobs.upkeep import prune
 from ai_investment.jobs.worker import QueueWorker
 from ai_investment.settings import Settings
 
@@ -28,5 +29,10 @@ async def resources(settings: Settings) -> AsyncIterator[Resources]:
 
 def build(settings: Settings, database: Database, bell: Bell) -> QueueWorker:
     return QueueWorker(
-        "delivery", [remove_vectors], database, bell, partial(resources, settings), max_jobs=10
+        "delivery",
+        [remove_vectors, prune],
+        database,
+        bell,
+        partial(resources, settings),
+        max_jobs=10,
     )

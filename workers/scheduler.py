@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ai_investment.db import Database
+from ai_investment.jobs import upkeep
 from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.worker import Scheduler
 from ai_investment.settings import Settings
@@ -10,3 +11,7 @@ from ai_investment.settings import Settings
 
 def build(settings: Settings, database: Database, bell: Bell) -> Scheduler:
     return Scheduler(database, bell)
+
+
+# The schedules live beside their jobs: known here by being imported.
+SCHEDULED = (upkeep,)

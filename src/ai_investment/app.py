@@ -25,6 +25,7 @@ from ai_investment.http.edge import edge
 from ai_investment.http.problems import exception_handlers
 from ai_investment.identity.access import provide_credentials, provide_user
 from ai_investment.identity.keys import ensure_local_user
+from ai_investment.jobs import admin
 from ai_investment.jobs import routes as jobs
 from ai_investment.jobs.bell import CHANGES, Bell, Listener
 from ai_investment.logs import configure_logging
@@ -74,7 +75,10 @@ def litestar_app(settings: Settings) -> Litestar:
 
     return Litestar(
         route_handlers=[
-            Router("/api/v1", route_handlers=[*jobs.routes, *chat.routes, *content.routes]),
+            Router(
+                "/api/v1",
+                route_handlers=[*jobs.routes, *admin.routes, *chat.routes, *content.routes],
+            ),
             *health.routes,
             *metrics.routes,
             *docs.routes,

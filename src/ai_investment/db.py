@@ -54,7 +54,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 # none_as_null: None is SQL NULL and not the JSON word null.
-_JSON = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+JSON = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
 class Base(DeclarativeBase):
@@ -62,8 +62,8 @@ class Base(DeclarativeBase):
 
     type_annotation_map = {
         datetime: UtcDateTime(),
-        dict[str, Any]: _JSON,
-        list[Any]: _JSON,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
     }
     metadata = sa.MetaData(
         naming_convention={
@@ -97,6 +97,23 @@ def _now_postgresql(element: db_now, compiler: SQLCompiler, **kw: Any) -> str:
 def _now_sqlite(element: db_now, compiler: SQLCompiler, **kw: Any) -> str:
     seconds = compiler.process(element.clauses, **kw)
     return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', ({seconds}) || ' seconds') || '000')"
+
+
+class db_epoch(sa.sql.functions.FunctionElement[float]):  # noqa: N801
+    """The database's clock in seconds since 1970."""
+
+    type = sa.Float()
+    inherit_cache = True
+
+
+@compiles(db_epoch, "postgresql")
+def _epoch_postgresql(element: db_epoch, compiler: SQLCompiler, **kw: Any) -> str:
+    return "extract(epoch FROM clock_timestamp())::float8"
+
+
+@compiles(db_epoch, "sqlite")
+def _epoch_sqlite(element: db_epoch, compiler: SQLCompiler, **kw: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
 def async_url(url: str) -> sa.URL:

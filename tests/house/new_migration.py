@@ -9,10 +9,8 @@ import tempfile
 import sqlalchemy as sa
 from alembic import command
 
-import ai_investment.chat.models
-import ai_investment.content.models
-import ai_investment.identity.models
-import ai_investment.jobs.models  # noqa: F401 - all tables must be known
+import ai_investment.app
+import ai_investment.jobs.schedule  # noqa: F401 - all tables must be known
 from ai_investment.db import Database
 from ai_investment.migrations.head import head
 from ai_investment.migrations.upgrade import config, upgrade

@@ -73,3 +73,24 @@ async def half(run: Run[Tools]) -> None:
     async with run.settle({}) as db:
         await mark(db, "half")
         raise NotToday("too late")
+
+
+@job("test.urgent", queue="delivery", attempts=3, lease=1, priority=1)
+async def urgent(run: Run[Tools], name: str) -> None:
+    run.use.ran.append(name)
+
+
+@job("test.few", queue="delivery", attempts=3, lease=1, quota=2)
+async def few(run: Run[Tools], name: str) -> None:
+    run.use.ran.append(name)
+
+
+@job("test.only", queue="delivery", attempts=3, lease=1, unique="name")
+async def only(run: Run[Tools], name: str) -> None:
+    run.use.ran.append(name)
+
+
+@job("test.returns", queue="delivery", attempts=3, lease=1)
+async def returns(run: Run[Tools], text: str) -> None:
+    """No effects of its own: settled together with others."""
+    run.result = {"text": text}

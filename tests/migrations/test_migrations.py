@@ -9,10 +9,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-import ai_investment.chat.models
-import ai_investment.content.models
-import ai_investment.identity.models
-import ai_investment.jobs.models  # noqa: F401 - all tables must be known
+import ai_investment.app
+import ai_investment.jobs.schedule  # noqa: F401 - all tables must be known
 from ai_investment.db import Base, Database
 from ai_investment.migrations.head import head
 from ai_investment.migrations.upgrade import current, upgrade

@@ -32,7 +32,7 @@ class MessageGone(NotFound):
     title = "Message deleted"
 
 
-@job("chat.answer_message", queue="answers", attempts=4, lease=15)
+@job("chat.answer_message", queue="answers", attempts=4, lease=15, priority=1, quota=20)
 async def answer_message(run: Run[Answering], message_id: str) -> None:
     """Answer one message; running twice changes nothing."""
     async with run.database.reading() as read:

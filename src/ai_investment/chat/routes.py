@@ -15,6 +15,7 @@ from ai_investment.chat.models import Conversation, MessageRow
 from ai_investment.db import Db, Read, db_now
 from ai_investment.errors import Fault, Malformed, NotFound, Problem
 from ai_investment.http.cursors import Page, after, page
+from ai_investment.http.idempotency import once
 from ai_investment.identity.access import User
 from ai_investment.ids import new_id
 from ai_investment.jobs.enqueue import enqueue
@@ -92,18 +93,21 @@ async def ask(request: Request[Any, Any, Any], db: Db, user: User, data: NewMess
         raise Malformed(
             "The message is empty.", errors=[Fault("#/message", "no visible characters")]
         )
-    conversation_id = await _conversation(db, user, data.conversation_id, text)
-    message = MessageRow(
-        id=new_id("msg"),
-        conversation_id=conversation_id,
-        text=text,
-        context=msgspec.to_builtins(data.context) if data.context else None,
-        created_at=db_now(),
-    )
-    db.add(message)
-    job = await enqueue(db, user.id, answer_message, message_id=message.id)
-    message.job_id = job.id
-    return Accepted(request, job, conversation_id=conversation_id, message_id=message.id)
+    async with once(request, db, user.id) as answer:
+        conversation_id = await _conversation(db, user, data.conversation_id, text)
+        message = MessageRow(
+            id=new_id("msg"),
+            conversation_id=conversation_id,
+            text=text,
+            context=msgspec.to_builtins(data.context) if data.context else None,
+            created_at=db_now(),
+        )
+        db.add(message)
+        job = await enqueue(db, user.id, answer_message, message_id=message.id)
+        message.job_id = job.id
+        return answer.done(
+            Accepted(request, job, conversation_id=conversation_id, message_id=message.id)
+        )
 
 
 async def _conversation(db: Db, user: User, wanted: str | None, text: str) -> str:

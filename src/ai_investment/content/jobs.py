@@ -61,7 +61,7 @@ class Stored(msgspec.Struct, frozen=True):
     follow_up: str | None = None
 
 
-@job("content.extract_document", queue="pipeline", attempts=3, lease=120)
+@job("content.extract_document", queue="pipeline", attempts=3, lease=120, unique="version_id")
 async def extract_document(run: Run[Extracting], version_id: str) -> None:
     """Turn the received bytes of a version into text."""
     version = await _version(run, version_id)
@@ -108,7 +108,7 @@ def _columns(extracted: Extracted, version: Any) -> dict[str, Any]:
     }
 
 
-@job("content.index_document", queue="embeddings", attempts=5, lease=60)
+@job("content.index_document", queue="embeddings", attempts=5, lease=60, unique="version_id")
 async def index_document(run: Run[Indexing], version_id: str) -> None:
     """Cut a version into passages, embed them, and make the version the live one."""
     # Here, because the API imports this module too and cuts nothing.
@@ -189,7 +189,7 @@ async def _make_live(db: Db, version_id: str, version: Any) -> None:
         await enqueue(db, None, remove_vectors, version_id=live.id)
 
 
-@job("content.remove_vectors", queue="delivery", attempts=10, lease=60)
+@job("content.remove_vectors", queue="delivery", attempts=10, lease=60, priority=7)
 async def remove_vectors(run: Run[Removing], version_id: str) -> None:
     """Take a version's passages out of the vector store. SQL stopped returning them already."""
     async with run.database.reading() as read:

@@ -14,6 +14,7 @@ from ai_investment.content.documents import DocumentView, Incoming, PassageView
 from ai_investment.content.objects import Objects
 from ai_investment.db import Db, Read
 from ai_investment.errors import Fault, Malformed
+from ai_investment.http.idempotency import once
 from ai_investment.identity.access import User
 from ai_investment.jobs.routes import Accepted, JobView
 
@@ -51,10 +52,13 @@ async def add_document(
     user.need_admin()
     form = request.content_type[0] == "multipart/form-data"
     incoming = await (_from_form if form else _from_json)(request, objects)
-    document, job = await documents.receive(db, user.id, incoming)
-    if job is None:
-        return Response(Received(document.id, None), status_code=200)
-    return Accepted(request, job, document_id=document.id)
+    # A form is encoded differently each time it is sent: compared is what it says.
+    said = msgspec.json.encode(incoming)
+    async with once(request, db, user.id, body=said) as answer:
+        document, job = await documents.receive(db, user.id, incoming)
+        if job is None:
+            return answer.done(Response(Received(document.id, None), status_code=200))
+        return answer.done(Accepted(request, job, document_id=document.id))
 
 
 async def _from_json(request: Request[Any, Any, Any], objects: Objects) -> Incoming:

@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from ai_investment import trace
 from ai_investment.errors import Fault, Malformed, NotFound, Problem, Unavailable
+from ai_investment.http.idempotency import Replayed
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,12 @@ def _on_anything(request: Request[Any, Any, Any], cause: Exception) -> Response[
     )
 
 
+def _on_replay(request: Request[Any, Any, Any], replayed: Replayed) -> Response[Any]:
+    return replayed.response
+
+
 exception_handlers: dict[Any, Any] = {
+    Replayed: _on_replay,
     Problem: _on_problem,
     ValidationException: _on_validation,
     HTTPException: _on_http,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from ai_investment.db import Database, db_now, outbox
+from ai_investment.db import Database, Db, db_now, outbox
 from ai_investment.jobs.enqueue import Changed, Ring
 from ai_investment.jobs.errors import LeaseLost
 from ai_investment.jobs.models import FAILED, QUEUED, RUNNING, SUCCEEDED, Job
@@ -27,26 +28,33 @@ class Claimed(msgspec.Struct, frozen=True):
     lease_seconds: int
     fence: int
     traceparent: str | None
+    created_at: datetime
 
 
 async def claim(
-    database: Database, messages: Sequence[tuple[str, int]], kinds: Collection[str]
+    database: Database, queue: str, kinds: Collection[str], limit: int
 ) -> list[Claimed]:
-    """Claim those of the messages' jobs that still wait, in one statement.
+    """Claim up to `limit` due jobs of a queue in one statement: by priority, then by turn.
 
-    A message for another attempt, a job that is not due, running or finished elsewhere, or of a kind
-    this worker does not know (an older release during a rolling deploy) claims nothing.
+    A kind this worker does not know (it is older than the API during a rolling deploy) is left for
+    a worker that knows it. Two claims at once never get the same job.
     """
-    if not messages:
-        return []
-    statement = (
-        sa.update(Job)
+    due = (
+        sa.select(Job.id)
         .where(
-            sa.tuple_(Job.id, Job.attempt + 1).in_(messages),
-            Job.kind.in_(kinds),
+            Job.queue == queue,
             Job.state == QUEUED,
+            Job.kind.in_(kinds),
             Job.run_at <= db_now(),
         )
+        .order_by(Job.priority, Job.turn)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    statement = (
+        sa.update(Job)
+        .where(Job.id.in_(sa.select(due.c.id)), Job.state == QUEUED)
         .values(
             state=RUNNING,
             attempt=Job.attempt + 1,
@@ -69,9 +77,9 @@ def held(claimed: Claimed) -> sa.ColumnElement[bool]:
     return sa.and_(Job.id == claimed.id, Job.fence == claimed.fence, Job.state == RUNNING)
 
 
-async def write(db: Any, claimed: Claimed, **values: Any) -> None:
+async def write(db: Db, claimed: Claimed, **values: Any) -> None:
     """Change the job row under its fence, in the caller's transaction; raises LeaseLost."""
-    result = await db.execute(
+    result: Any = await db.execute(
         sa.update(Job)
         .where(held(claimed))
         .values(version=Job.version + 1, **values)
@@ -82,24 +90,7 @@ async def write(db: Any, claimed: Claimed, **values: Any) -> None:
     outbox(db).append(Changed(claimed.id))
 
 
-async def renew(database: Database, claimed: Claimed) -> bool:
-    """Heartbeat: extend the lease. True when the job was asked to stop; raises LeaseLost."""
-    async with database.transaction() as db:
-        row = (
-            await db.execute(
-                sa.update(Job)
-                .where(held(claimed))
-                .values(lease_until=db_now(claimed.lease_seconds))
-                .returning(Job.cancel_requested)
-                .execution_options(synchronize_session=False)
-            )
-        ).one_or_none()
-    if row is None:
-        raise LeaseLost(claimed.id)
-    return bool(row.cancel_requested)
-
-
-async def succeed(db: Any, claimed: Claimed, result: dict[str, Any] | None) -> None:
+async def succeed(db: Db, claimed: Claimed, result: dict[str, Any] | None) -> None:
     """The job's end, in the transaction of its effects."""
     await write(
         db,
@@ -112,7 +103,7 @@ async def succeed(db: Any, claimed: Claimed, result: dict[str, Any] | None) -> N
     )
 
 
-async def fail(db: Any, claimed: Claimed, error: dict[str, Any], *, dead: bool) -> None:
+async def fail(db: Db, claimed: Claimed, error: dict[str, Any], *, dead: bool) -> None:
     """The job's end without a result. `dead`: out of attempts, for an operator to look at."""
     await write(
         db, claimed, state=FAILED, lease_until=None, finished_at=db_now(), error=error, dead=dead
@@ -120,7 +111,7 @@ async def fail(db: Any, claimed: Claimed, error: dict[str, Any], *, dead: bool) 
 
 
 async def put_back(
-    db: Any,
+    db: Db,
     claimed: Claimed,
     *,
     delay: float = 0,

@@ -25,6 +25,9 @@ class JobKind(Generic[U, P]):
     queue: str
     attempts: int
     lease: int
+    priority: int
+    quota: int | None
+    unique: str | None
     function: Callable[Concatenate[Run[U], P], Awaitable[None]]
     args_type: type[msgspec.Struct]
 
@@ -43,9 +46,21 @@ KINDS: dict[str, JobKind[Any, ...]] = {}
 
 
 def job(
-    name: str, *, queue: str, attempts: int = 5, lease: int = 60
+    name: str,
+    *,
+    queue: str,
+    attempts: int = 5,
+    lease: int = 60,
+    priority: int = 5,
+    quota: int | None = None,
+    unique: str | None = None,
 ) -> Callable[[Callable[Concatenate[Run[U], P], Awaitable[None]]], JobKind[U, P]]:
-    """Declare a job. `lease` (seconds): how long a silent worker is trusted; it is renewed every third."""
+    """Declare a job.
+
+    `lease`: for how many seconds a silent worker is trusted; renewed every third of it.
+    `priority`: 0 runs first, 9 last. `quota`: live jobs of this kind that one owner may have.
+    `unique`: the argument by which there is at most one live job; asking again gives that one.
+    """
     if queue not in QUEUES:
         raise ValueError(f"{name}: there is no queue {queue}")
     if name in KINDS:
@@ -62,7 +77,9 @@ def job(
         args_type = msgspec.defstruct(
             f"{name}.args", fields, kw_only=True, forbid_unknown_fields=True
         )
-        kind = JobKind(name, queue, attempts, lease, function, args_type)
+        if unique is not None and unique not in args_type.__struct_fields__:
+            raise ValueError(f"{name}: unique by {unique}, which is no argument")
+        kind = JobKind(name, queue, attempts, lease, priority, quota, unique, function, args_type)
         KINDS[name] = kind
         return kind
 

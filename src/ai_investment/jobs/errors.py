@@ -33,3 +33,15 @@ class TooManyStreams(Problem):
     """The cap on open event streams is reached; poll instead, or come back."""
 
     status, title = 503, "Too many open streams"
+
+
+class TooManyJobs(Problem):
+    """The caller has as many live jobs of this kind as one may have."""
+
+    status, title = 429, "Too many jobs at once"
+
+
+class NotRetried(Problem):
+    """The job is not in a state to be retried from."""
+
+    status, title = 409, "Not retried"

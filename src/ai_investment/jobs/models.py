@@ -21,6 +21,10 @@ LIVE = (QUEUED, RUNNING)
 TERMINAL = (SUCCEEDED, FAILED, CANCELLED)
 
 
+_IS_QUEUED = sa.text("state = 'queued'")
+IS_LIVE_AND_UNIQUE = sa.text("state IN ('queued', 'running') AND unique_key IS NOT NULL")
+
+
 class Job(Base):
     """One piece of work. States: queued -> running -> succeeded | failed | cancelled.
 
@@ -40,6 +44,13 @@ class Job(Base):
     attempt: Mapped[int] = mapped_column(default=0)
     """Raised by a claim; given back by a release at shutdown and by `Later`."""
     max_attempts: Mapped[int]
+    priority: Mapped[int] = mapped_column(server_default="5")
+    """0 first, 9 last; only within a queue."""
+    turn: Mapped[float] = mapped_column(server_default="0")
+    """Start tag of fair queueing: the moment of acceptance, or one virtual second after the owner's
+    last waiting job if that is later. A flooder's jobs stand behind each other, not before other people's."""
+    unique_key: Mapped[str | None] = mapped_column(sa.String(300))
+    """At most one live job has it; it ends with the job, not with the job's result."""
     lease_seconds: Mapped[int]
     fence: Mapped[int] = mapped_column(default=0)
     """Raised by every claim; a write of an older claim matches no row."""
@@ -81,6 +92,30 @@ class Job(Base):
             sqlite_where=sa.text("state = 'running'"),
             postgresql_where=sa.text("state = 'running'"),
         ),
+        sa.Index(
+            "ix_jobs_next",
+            "queue",
+            "priority",
+            "turn",
+            sqlite_where=_IS_QUEUED,
+            postgresql_where=_IS_QUEUED,
+        ),
+        sa.Index(
+            "ix_jobs_turn",
+            "owner_id",
+            "queue",
+            "turn",
+            sqlite_where=_IS_QUEUED,
+            postgresql_where=_IS_QUEUED,
+        ),
+        sa.Index(
+            "ix_jobs_unique_live",
+            "unique_key",
+            unique=True,
+            sqlite_where=IS_LIVE_AND_UNIQUE,
+            postgresql_where=IS_LIVE_AND_UNIQUE,
+        ),
+        sa.Index("ix_jobs_finished", "finished_at"),
         sa.Index("ix_jobs_owner", "owner_id", "id"),
         sa.Index("ix_jobs_kind_state", "kind", "state"),
     )

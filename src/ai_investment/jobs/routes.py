@@ -54,14 +54,14 @@ class JobView(msgspec.Struct, frozen=True):
     links: JobLinks
 
 
-_COLUMNS = (
+COLUMNS = (
     Job.id, Job.kind, Job.state, Job.attempt, Job.max_attempts, Job.progress, Job.created_at,
     Job.started_at, Job.finished_at, Job.result, Job.error, Job.version,
 )  # fmt: skip
 
 
 def view(row: Any) -> JobView:
-    """The public form of a row with `_COLUMNS`, or of a Job."""
+    """The public form of a row with `COLUMNS`, or of a Job."""
     return JobView(
         **{field: getattr(row, field) for field in JobView.__struct_fields__ if field != "links"},
         links=JobLinks(path(row.id), f"{path(row.id)}/events", f"{path(row.id)}/cancel"),
@@ -82,7 +82,7 @@ async def read_job(database: Database, credentials: Credentials, job_id: str) ->
     async with database.reading() as db:
         row = (
             await db.execute(
-                sa.select(who, *_COLUMNS).select_from(
+                sa.select(who, *COLUMNS).select_from(
                     who.outerjoin(Job, sa.and_(Job.id == job_id, Job.owner_id == who.c.user_id))
                 )
             )
@@ -147,7 +147,7 @@ async def list_jobs(
     cursor: str | None = None,
     limit: Annotated[int, Parameter(ge=1, le=100)] = 20,
 ) -> Page[JobView]:
-    query = sa.select(*_COLUMNS).where(Job.owner_id == user.id)
+    query = sa.select(*COLUMNS).where(Job.owner_id == user.id)
     if job_state:
         query = query.where(Job.state == job_state)
     if kind:

@@ -1,4 +1,4 @@
-"""Running one claimed job: heartbeat, outcome, and what a job function may do (`Run`)."""
+"""Running claimed jobs to their outcomes, and what a job function may do (`Run`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -20,7 +21,9 @@ from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.claim import Claimed
 from ai_investment.jobs.declare import KINDS
 from ai_investment.jobs.errors import Crashed, Later, LeaseLost
+from ai_investment.jobs.keep import CANCEL, LOST, Keeper
 from ai_investment.jobs.models import CANCELLED
+from ai_investment.jobs.settle import Settler
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +31,8 @@ U = TypeVar("U")
 # A stage change is written at once, counts within a stage at most this often.
 _PROGRESS_EVERY = 0.5
 _RETRY_BASE, _RETRY_CAP = 2.0, 300.0
-
-
-class _CancelRequested(Exception):
-    """The heartbeat saw that somebody asked this job to stop."""
+# A job that keeps saying "later" is given up at this age.
+_LATER_UNTIL = timedelta(hours=6)
 
 
 class Run(Generic[U]):
@@ -68,6 +69,7 @@ class Run(Generic[U]):
 
         `result` becomes a JSON object; what is known only inside the block is assigned to `run.result`.
         The job row is written last: when another claim holds it, LeaseLost undoes all effects.
+        A job without effects of its own returns instead, with `run.result` set or not.
         """
         self.result = result
         async with self.database.transaction() as db:
@@ -84,110 +86,98 @@ class Run(Generic[U]):
         self.settled = True
 
 
-async def run_claimed(claimed: Claimed, database: Database, bell: Bell, use: Any) -> str:
-    """Run a claimed job to an outcome, which is written to its row and returned as a word for logs.
+class Runner:
+    """Runs the claimed jobs of one worker, any number at once."""
 
-    Cancelling this coroutine (the worker stops) puts the job back without costing an attempt.
-    """
-    trace.continue_trace(claimed.traceparent)
-    trace.job_id.set(claimed.id)
-    run = Run(claimed, database, bell, use)
-    started = time.monotonic()
-    try:
-        outcome = await _attempt(run)
-    except LeaseLost:
-        outcome = "lease lost"
-    log.info(
-        "job",
-        extra={
-            "kind": claimed.kind,
-            "attempt": claimed.attempt,
-            "outcome": outcome,
-            "ms": round((time.monotonic() - started) * 1000),
-        },
-    )
-    return outcome
+    def __init__(self, database: Database, bell: Bell, use: Any) -> None:
+        self._database = database
+        self._bell = bell
+        self._use = use
+        self._keeper = Keeper(database)
+        self._settler = Settler(database)
 
+    async def run(self, claimed: Claimed) -> str:
+        """Run a job to an outcome, which is written to its row and returned as a word for logs.
 
-async def _attempt(run: Run[Any]) -> str:
-    claimed, database = run.job, run.database
-    try:
-        await _with_heartbeat(run)
-    except asyncio.CancelledError:
-        async with database.transaction() as db:
-            await claims.put_back(db, claimed, free=True)
-        return "released"
-    except LeaseLost:
-        raise
-    except _CancelRequested:
-        async with database.transaction() as db:
-            await claims.write(db, claimed, state=CANCELLED, lease_until=None, finished_at=db_now())
-        return "cancelled"
-    except Later as later:
-        async with database.transaction() as db:
-            await claims.put_back(db, claimed, delay=later.seconds, free=True)
-        return "later"
-    except Problem as problem:
-        async with database.transaction() as db:
-            await claims.fail(db, claimed, problem.body(), dead=False)
-        return "failed"
-    except Exception as cause:
-        log.exception("attempt failed", extra={"kind": claimed.kind, "attempt": claimed.attempt})
-        return await _retry_or_bury(run, cause)
-    return "succeeded"
-
-
-async def _with_heartbeat(run: Run[Any]) -> None:
-    """The function and its heartbeat; whichever fails first ends the other."""
-    work = asyncio.create_task(_call(run))
-    beat = asyncio.create_task(_beat(run))
-    try:
-        done, _ = await asyncio.wait({work, beat}, return_when=asyncio.FIRST_COMPLETED)
-        first = work if work in done else beat
-        await first
-    finally:
-        for task in (work, beat):
-            task.cancel()
-        await asyncio.gather(work, beat, return_exceptions=True)
-
-
-async def _call(run: Run[Any]) -> None:
-    kind = KINDS[run.job.kind]
-    await kind.function(run, **kind.unpack(run.job.args))
-    if not run.settled:
-        async with run.settle():
-            pass
-
-
-async def _beat(run: Run[Any]) -> None:
-    failures = 0
-    while True:
-        await asyncio.sleep(run.job.lease_seconds / 3)
+        Cancelling this coroutine (the worker stops) puts the job back without costing an attempt.
+        """
+        trace.continue_trace(claimed.traceparent)
+        trace.job_id.set(claimed.id)
+        started = time.monotonic()
         try:
-            stop = await claims.renew(run.database, run.job)
-            failures = 0
+            outcome = await self._attempt(Run(claimed, self._database, self._bell, self._use))
+        except LeaseLost:
+            outcome = LOST
+        words = {"kind": claimed.kind, "attempt": claimed.attempt, "outcome": outcome}
+        log.info("job", extra={**words, "ms": round((time.monotonic() - started) * 1000)})
+        return outcome
+
+    async def close(self) -> None:
+        await self._keeper.stop()
+
+    async def _attempt(self, run: Run[Any]) -> str:
+        try:
+            verdict = await self._call(run)
         except LeaseLost:
             raise
+        except Later as later:
+            return await self._put_off(run.job, later)
+        except Problem as problem:
+            async with self._database.transaction() as db:
+                await claims.fail(db, run.job, problem.body(), dead=False)
+            return "failed"
         except Exception as cause:
-            # The database may be away for a moment; after three missed beats the lease is over anyway.
-            failures += 1
-            log.warning("heartbeat missed: %s", type(cause).__name__)
-            if failures >= 3:
-                raise LeaseLost(run.job.id) from cause
-            continue
-        if stop:
-            raise _CancelRequested
+            words = {"kind": run.job.kind, "attempt": run.job.attempt}
+            log.exception("attempt failed", extra=words)
+            return await self._retry_or_bury(run.job, cause)
+        return verdict
 
+    async def _call(self, run: Run[Any]) -> str:
+        """The function under its lease, then its end if it has not settled itself."""
+        kind = KINDS[run.job.kind]
+        task = asyncio.current_task()
+        assert task is not None
+        held = self._keeper.hold(run.job, task)
+        try:
+            await kind.function(run, **kind.unpack(run.job.args))
+            if not run.settled:
+                await self._settler.succeed(run.job, run.result)
+        except asyncio.CancelledError:
+            if run.settled:
+                return "succeeded"
+            return await self._end_cancelled(run.job, held.verdict)
+        finally:
+            self._keeper.let_go(held)
+        return "succeeded"
 
-async def _retry_or_bury(run: Run[Any], cause: Exception) -> str:
-    claimed = run.job
-    error = Crashed(
-        f"The work failed ({type(cause).__name__}) in attempt {claimed.attempt}."
-    ).body()
-    async with run.database.transaction() as db:
-        if claimed.attempt >= claimed.max_attempts:
-            await claims.fail(db, claimed, error, dead=True)
-            return "dead"
-        ceiling = min(_RETRY_CAP, _RETRY_BASE * 2 ** (claimed.attempt - 1))
-        await claims.put_back(db, claimed, delay=random.uniform(ceiling / 2, ceiling), error=error)
+    async def _end_cancelled(self, job: Claimed, verdict: str | None) -> str:
+        if verdict == LOST:
+            raise LeaseLost(job.id)
+        async with self._database.transaction() as db:
+            if verdict == CANCEL:
+                ended = {"state": CANCELLED, "lease_until": None, "finished_at": db_now()}
+                await claims.write(db, job, **ended)
+                return "cancelled"
+            await claims.put_back(db, job, free=True)
+        return "released"
+
+    async def _put_off(self, job: Claimed, later: Later) -> str:
+        async with self._database.transaction() as db:
+            if datetime.now(UTC) - job.created_at > _LATER_UNTIL:
+                error = Crashed("What this needs was not available for hours.").body()
+                await claims.fail(db, job, error, dead=True)
+                return "dead"
+            await claims.put_back(db, job, delay=later.seconds, free=True)
+        return "later"
+
+    async def _retry_or_bury(self, job: Claimed, cause: Exception) -> str:
+        text = f"The work failed ({type(cause).__name__}) in attempt {job.attempt}."
+        error = Crashed(text).body()
+        async with self._database.transaction() as db:
+            if job.attempt >= job.max_attempts:
+                await claims.fail(db, job, error, dead=True)
+                return "dead"
+            ceiling = min(_RETRY_CAP, _RETRY_BASE * 2 ** (job.attempt - 1))
+            delay = random.uniform(ceiling / 2, ceiling)
+            await claims.put_back(db, job, delay=delay, error=error)
         return "retry"

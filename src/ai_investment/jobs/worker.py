@@ -21,7 +21,8 @@ from ai_investment.jobs.bell import Bell, Listener, queue_key, wait_for, wake_ch
 from ai_investment.jobs.claim import Claimed, claim
 from ai_investment.jobs.declare import JobKind
 from ai_investment.jobs.presence import announce
-from ai_investment.jobs.run import run_claimed
+from ai_investment.jobs.run import Runner
+from ai_investment.jobs.schedule import fire_due
 from ai_investment.jobs.sweep import sweep
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,6 @@ class QueueWorker(arq.worker.Worker):
         self._database = database
         self._bell = bell
         self._resources = resources
-        self._use: Any = None
         self._wake = asyncio.Event()
         self._ear = Listener(bell.redis, wake_channel(queue))
         self._stack = AsyncExitStack()
@@ -83,7 +83,9 @@ class QueueWorker(arq.worker.Worker):
         """Open the resources, then take work until a signal stops us."""
         self._ear.start()
         self._stack.push_async_callback(self._ear.stop)
-        self._use = await self._stack.enter_async_context(self._resources())
+        use = await self._stack.enter_async_context(self._resources())
+        self._runner = Runner(self._database, self._bell, use)
+        self._stack.push_async_callback(self._runner.close)
         log.info(
             "worker ready", extra={"queue": self.queue, "kinds": self.kinds, "slots": self.max_jobs}
         )
@@ -98,19 +100,28 @@ class QueueWorker(arq.worker.Worker):
         free = self.max_jobs - len(self.tasks)
         if not self.allow_pick_jobs or free <= 0:
             return False
+        if not await self._heard(free):
+            return False
         try:
-            messages = await self._bell.take(self.queue, free)
-            claimed = await claim(self._database, messages, self.kinds)
-        except (RedisError, SQLAlchemyError, OSError) as cause:
-            log.warning("cannot pick up work: %s", type(cause).__name__)
+            claimed = await claim(self._database, self.queue, self.kinds, free)
+        except (SQLAlchemyError, OSError) as cause:
+            log.warning("cannot claim: %s", type(cause).__name__)
             await asyncio.sleep(_POLL_SECONDS)
             return False
         for item in claimed:
             self._start(item)
-        return len(messages) > 0
+        return len(claimed) > 0
+
+    async def _heard(self, free: int) -> bool:
+        """Whether something may wait. Without Redis to ask, SQL is asked at every poll."""
+        try:
+            return await self._bell.take(self.queue, free) > 0
+        except (RedisError, OSError) as cause:
+            log.warning("Redis does not answer (%s); looking into SQL", type(cause).__name__)
+            return True
 
     def _start(self, claimed: Claimed) -> None:
-        task = self.loop.create_task(run_claimed(claimed, self._database, self._bell, self._use))
+        task = self.loop.create_task(self._runner.run(claimed))
         self.tasks[claimed.id] = task
         task.add_done_callback(lambda ended: self._ended(claimed.id, ended))
 
@@ -172,6 +183,7 @@ async def _announce_scheduler(ctx: dict[Any, Any]) -> None:
 async def _sweep(ctx: dict[Any, Any]) -> None:
     try:
         counts = await sweep(ctx["database"], ctx["bell"])
+        counts["fired"] = await fire_due(ctx["database"])
     except (RedisError, SQLAlchemyError, OSError) as cause:
         log.warning("sweep failed: %s", type(cause).__name__)
         return

@@ -6,14 +6,16 @@ from typing import Literal
 
 from alembic import context
 
-from ai_investment.db import Base, UtcDateTime
+from ai_investment.db import JSON, Base, UtcDateTime
 
 connection = context.config.attributes["connection"]
 
 
 def _render(kind: str, item: object, _: object) -> str | Literal[False]:
-    """Our type decorator is imported by the template under its own name."""
-    return "UtcDateTime()" if kind == "type" and isinstance(item, UtcDateTime) else False
+    """Our own types are imported by the template under their names."""
+    if kind == "type" and isinstance(item, UtcDateTime):
+        return "UtcDateTime()"
+    return "JSON" if kind == "type" and item is JSON else False
 
 
 context.configure(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from ai_investment.db import UtcDateTime
+from ai_investment.db import JSON, UtcDateTime
 ${imports if imports else ""}
 
 revision = ${repr(up_revision)}
