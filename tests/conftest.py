@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import shutil
+import signal
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -184,3 +185,13 @@ def scene(written_scene: Scene) -> Scene:
     written_scene.heal()
     written_scene.model.answer_with(reply())
     return written_scene
+
+
+@pytest.fixture
+def scene_client(scene: Scene) -> Iterator[httpx.Client]:
+    """A new user of a scene whose worker is frozen: what they ask waits."""
+    worker = scene.installation.processes["answers"]
+    worker.signal(signal.SIGSTOP)
+    with scene.installation.client(scene.installation.key()) as client:
+        yield client
+    worker.signal(signal.SIGCONT)

@@ -60,10 +60,12 @@ class Installation:
         headers = {"X-API-Key": key} if key else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=40, trust_env=False)
 
-    def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def cli(
+        self, *arguments: str, check: bool = True, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [*PROGRAM, *arguments],
-            env=clean_environment(self.env),
+            env=clean_environment({**self.env, **(env or {})}),
             capture_output=True,
             text=True,
             timeout=120,

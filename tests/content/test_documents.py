@@ -181,15 +181,11 @@ def test_the_command_line_ingests_a_folder_and_says_what_became_of_each_file(
         "AI_INVESTMENT_URL": installation.url,
         "AI_INVESTMENT_API_KEY": installation.key("admin"),
     }
-    kept = dict(installation.env)
-    installation.env.update(environment)
-    try:
-        first = installation.cli("ingest", str(tmp_path), check=False)
-        second = installation.cli("ingest", str(tmp_path / "sub"), "--json")
-        nothing = installation.cli("ingest", str(tmp_path / "ignored.bin"), check=False)
-    finally:
-        installation.env.clear()
-        installation.env.update(kept)
+    first = installation.cli("ingest", str(tmp_path), check=False, env=environment)
+    second = installation.cli("ingest", str(tmp_path / "sub"), "--json", env=environment)
+    nothing = installation.cli(
+        "ingest", str(tmp_path / "ignored.bin"), check=False, env=environment
+    )
     assert first.returncode == 1
     assert "added" in first.stdout
     assert "failed" in first.stdout

@@ -181,26 +181,48 @@ def jobs() -> None:
 @jobs.command("list")
 @click.option("--state", help="queued, running, succeeded, failed or cancelled.")
 @click.option("--kind", help="For example chat.answer_message.")
+@click.option("--all", "everybody", is_flag=True, help="Everybody's; needs an operator's key.")
+@click.option("--dead", is_flag=True, help="The dead letter only; needs an operator's key.")
 @data_option
 @json_option
-def list_jobs(state: str | None, kind: str | None, folder: Path, as_json: bool) -> int:
+def list_jobs(
+    state: str | None, kind: str | None, everybody: bool, dead: bool, folder: Path, as_json: bool
+) -> int:
     """The newest jobs."""
+    wanted = {"state": state, "kind": kind, "limit": "50", "dead": "true" if dead else None}
+    parameters = {key: value for key, value in wanted.items() if value}
+    path = "/api/v1/admin/jobs" if everybody or dead else "/api/v1/jobs"
+    with my_server(folder) as api:
+        items = api.call("GET", path, params=parameters)["items"]
+    if as_json:
+        print_json(items)
+    else:
+        _print_jobs(items)
+    return 0
+
+
+def _print_jobs(items: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    parameters = {
-        key: value for key, value in (("state", state), ("kind", kind), ("limit", "50")) if value
-    }
-    with my_server(folder) as api:
-        items = api.call("GET", "/api/v1/jobs", params=parameters)["items"]
-    if as_json:
-        print_json(items)
-        return 0
-    table = Table("Job", "Kind", "State", "Attempt", "Created")
+    table = Table("Job", "Kind", "State", "Attempt", "Created", "Error")
     for item in items:
         attempts = f"{item['attempt']}/{item['max_attempts']}"
-        table.add_row(item["id"], item["kind"], item["state"], attempts, item["created_at"][:19])
+        error = (item["error"] or {}).get("detail", "")
+        table.add_row(
+            item["id"], item["kind"], item["state"], attempts, item["created_at"][:19], error
+        )
     Console().print(table)
+
+
+@jobs.command("retry")
+@click.argument("job_id")
+@data_option
+def retry_job(job_id: str, folder: Path) -> int:
+    """Let a failed or cancelled job wait again, with all its attempts; needs an operator's key."""
+    with my_server(folder) as api:
+        job = api.call("POST", f"/api/v1/admin/jobs/{job_id}/retry")
+    click.echo(f"{job['id']} {job['state']}")
     return 0
 
 

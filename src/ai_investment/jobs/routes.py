@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,14 +13,14 @@ import msgspec
 import sqlalchemy as sa
 from litestar import Request, Response, get, post
 from litestar.params import Parameter
-from litestar.response import ServerSentEvent, ServerSentEventMessage
 from litestar.types import ASGIApp, Receive, Scope, Send
 from redis.exceptions import RedisError
 
 from ai_investment.db import Database, Db, Read
 from ai_investment.http.cursors import Page, after, page
+from ai_investment.http.sse import EventStream, comment, event
 from ai_investment.identity.access import Credentials, User, caller_row
-from ai_investment.jobs.bell import Bell, Listener, wait_for
+from ai_investment.jobs.bell import Bell, Event, Listener, wait_for
 from ai_investment.jobs.enqueue import cancel
 from ai_investment.jobs.errors import TooManyStreams, UnknownJob
 from ai_investment.jobs.models import TERMINAL, Job
@@ -182,7 +183,7 @@ async def stream_job(
     changes: Listener,
     credentials: Credentials,
     job_id: str,
-) -> ServerSentEvent:
+) -> EventStream:
     await read_job(database, credentials, job_id)
     if _open_streams >= MAX_STREAMS:
         raise TooManyStreams(
@@ -190,60 +191,54 @@ async def stream_job(
         )
     last = request.headers.get("last-event-id", "0")
     last = last if re.fullmatch(r"\d{1,20}-\d{1,20}", last) else "0"
-    return ServerSentEvent(
-        _events(request, database, bell, changes, credentials, job_id, last),
-        headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"},
-    )
+    source = _Source(request, database, bell, changes, credentials, job_id)
+    return EventStream(_events(source, last))
 
 
-async def _events(
-    request: Request[Any, Any, Any],
-    database: Database,
-    bell: Bell,
-    changes: Listener,
-    credentials: Credentials,
-    job_id: str,
-    last: str,
-) -> AsyncIterator[ServerSentEventMessage]:
+class _Source(msgspec.Struct, frozen=True):
+    """Where the events of one stream come from."""
+
+    request: Request[Any, Any, Any]
+    database: Database
+    bell: Bell
+    changes: Listener
+    credentials: Credentials
+    job_id: str
+
+
+async def _events(source: _Source, last: str) -> AsyncGenerator[bytes]:
     """Events from Redis while it has them; the end always from SQL."""
     global _open_streams
     _open_streams += 1
     loop = asyncio.get_running_loop()
-    spoke_at = loop.time()
-    yield ServerSentEventMessage(data=None, comment="open", retry=2000)
     try:
-        async with changes.woken(job_id) as changed:
-            while not request.app.state.draining:
+        async with source.changes.woken(source.job_id) as changed:
+            # Jittered, so that readers do not all come back at once after a restart.
+            yield comment("open", retry=random.randint(1000, 4000))
+            spoke_at = loop.time()
+            while not source.request.app.state.draining:
                 # The row first: events emitted before a terminal state are then all in the stream.
-                row = await read_job(database, credentials, job_id)
-                for event in await _new_events(bell, job_id, last):
-                    last, spoke_at = event.id, loop.time()
-                    yield ServerSentEventMessage(
-                        data=_json(event.data), event=event.name, id=event.id
-                    )
+                row = await read_job(source.database, source.credentials, source.job_id)
+                for item in await _new_events(source.bell, source.job_id, last):
+                    last, spoke_at = item.id, loop.time()
+                    yield event(item.name, item.data, item.id)
                 if row.state in TERMINAL:
-                    yield ServerSentEventMessage(
-                        data=_json(view(row)), event="done", id=last if last != "0" else None
-                    )
+                    yield event("done", view(row), last if last != "0" else None)
                     return
                 if loop.time() - spoke_at >= HEARTBEAT:
                     spoke_at = loop.time()
-                    yield ServerSentEventMessage(data=None, comment="still here")
+                    yield comment("still here")
                 await wait_for(changed, _LOOK_AGAIN)
-        yield ServerSentEventMessage(data="{}", event="shutdown")
+        yield event("shutdown", {})
     finally:
         _open_streams -= 1
 
 
-async def _new_events(bell: Bell, job_id: str, last: str) -> list[Any]:
+async def _new_events(bell: Bell, job_id: str, last: str) -> list[Event]:
     try:
         return await bell.events_after(job_id, last)
     except (RedisError, OSError):
         return []
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
 
 
 class Accepted(Response[Any]):

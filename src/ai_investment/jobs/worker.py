@@ -55,6 +55,7 @@ class QueueWorker(arq.worker.Worker):
         resources: Resources,
         *,
         max_jobs: int,
+        drain: int = DRAIN_SECONDS,
     ) -> None:
         super().__init__(
             functions=[arq.worker.func(_never, name="run_job")],
@@ -64,7 +65,7 @@ class QueueWorker(arq.worker.Worker):
             max_jobs=max_jobs,
             keep_result=0,
             max_tries=10**6,
-            job_completion_wait=DRAIN_SECONDS,
+            job_completion_wait=drain,
             timezone=UTC,
             log_results=False,
             job_serializer=msgspec.json.encode,
