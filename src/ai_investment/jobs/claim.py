@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from ai_investment.db import Database, Db, db_now, outbox
 from ai_investment.jobs.enqueue import Changed, Ring
 from ai_investment.jobs.errors import LeaseLost
-from ai_investment.jobs.models import FAILED, QUEUED, RUNNING, SUCCEEDED, Job
+from ai_investment.jobs.models import FAILED, IS_QUEUED, IS_RUNNING, QUEUED, RUNNING, SUCCEEDED, Job
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ async def claim(
         sa.select(Job.id)
         .where(
             Job.queue == queue,
-            Job.state == QUEUED,
+            IS_QUEUED,
             Job.kind.in_(kinds),
             Job.run_at <= db_now(),
         )
@@ -54,7 +54,7 @@ async def claim(
     )
     statement = (
         sa.update(Job)
-        .where(Job.id.in_(sa.select(due.c.id)), Job.state == QUEUED)
+        .where(Job.id.in_(sa.select(due.c.id)))
         .values(
             state=RUNNING,
             attempt=Job.attempt + 1,
@@ -74,7 +74,7 @@ async def claim(
 
 def held(claimed: Claimed) -> sa.ColumnElement[bool]:
     """True for the row only while this claim holds it."""
-    return sa.and_(Job.id == claimed.id, Job.fence == claimed.fence, Job.state == RUNNING)
+    return sa.and_(Job.id == claimed.id, Job.fence == claimed.fence, IS_RUNNING)
 
 
 async def write(db: Db, claimed: Claimed, **values: Any) -> None:

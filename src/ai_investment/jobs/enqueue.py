@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, ParamSpec
 
 import msgspec
@@ -13,13 +14,27 @@ from ai_investment.db import Db, db_epoch, db_now, outbox
 from ai_investment.ids import new_id
 from ai_investment.jobs.declare import JobKind
 from ai_investment.jobs.errors import TooManyJobs
-from ai_investment.jobs.models import CANCELLED, IS_LIVE_AND_UNIQUE, LIVE, QUEUED, RUNNING, Job
+from ai_investment.jobs.models import (
+    CANCELLED,
+    FAILED,
+    IS_LIVE,
+    IS_LIVE_AND_UNIQUE,
+    IS_QUEUED,
+    QUEUED,
+    RUNNING,
+    Job,
+)
 from ai_investment.trace import current_traceparent
 
 P = ParamSpec("P")
 
 # Virtual seconds between the turns of one owner's waiting jobs.
 _SPACING = 1.0
+_PLAIN = (
+    "id", "kind", "queue", "owner_id", "args", "state", "max_attempts", "lease_seconds", "priority",
+    "unique_key", "traceparent",
+)  # fmt: skip
+_CLOCKED = {"run_at": db_now(), "created_at": db_now()}
 
 
 class Ring(msgspec.Struct, frozen=True):
@@ -49,21 +64,15 @@ async def enqueue(
     await _keep_quota(db, owner_id, kind, 1)
     packed = kind.pack(*args, **kwargs)
     values = _values(owner_id, kind, packed)
+    dialect = db.get_bind().dialect.name
+    insert = _insert(dialect, owned=owner_id is not None, unique=kind.unique is not None)
     while True:
-        insert = _insert(db).values(**values, turn=_next_turn(owner_id, kind.queue))
-        if values["unique_key"]:
-            insert = insert.on_conflict_do_nothing(
-                index_elements=[Job.unique_key], index_where=IS_LIVE_AND_UNIQUE
-            )
-        row = (await db.execute(insert.returning(Job.created_at))).one_or_none()
+        row = (await db.execute(insert, values)).one_or_none()
         if row is not None:
             outbox(db).append(Ring(kind.queue, values["id"], 1))
-            given = {
-                key: value for key, value in values.items() if key not in ("run_at", "created_at")
-            }
-            return Job(**given, created_at=row.created_at, attempt=0)
+            return Job(**values, created_at=row.created_at, attempt=0)
         existing = await db.scalar(
-            sa.select(Job).where(Job.unique_key == values["unique_key"], Job.state.in_(LIVE))
+            sa.select(Job).where(Job.unique_key == values["unique_key"], IS_LIVE)
         )
         # None: it ended between the two statements, so that a new one may be written now.
         if existing is not None:
@@ -73,21 +82,20 @@ async def enqueue(
 async def enqueue_many(
     db: Db, owner_id: str | None, kind: JobKind[Any, ...], calls: Sequence[dict[str, Any]]
 ) -> list[str]:
-    """Many jobs of one kind, one statement a thousand; returns their ids. Not for unique kinds."""
+    """Many jobs of one kind at once; returns their ids. Not for unique kinds."""
     if kind.unique:
         raise ValueError(f"{kind.name} is unique by {kind.unique}: enqueue one by one")
     await _keep_quota(db, owner_id, kind, len(calls))
-    first = await db.scalar(sa.select(_next_turn(owner_id, kind.queue)))
-    ids = []
-    for start in range(0, len(calls), 1000):
-        rows = []
-        for number, call in enumerate(calls[start : start + 1000], start):
-            spaced = (first or 0) + (number * _SPACING if owner_id else 0)
-            rows.append(_values(owner_id, kind, kind.pack(**call)) | {"turn": spaced})
-        clock = {"run_at": db_now(), "created_at": db_now()}
-        plain = [{key: value for key, value in row.items() if key not in clock} for row in rows]
-        await db.execute(sa.insert(Job).values([row | clock for row in plain]))
-        ids += [row["id"] for row in plain]
+    turn = _next_turn(owner_id, kind.queue) if owner_id else db_epoch()
+    first = await db.scalar(sa.select(turn))
+    rows = []
+    for number, call in enumerate(calls):
+        row = _values(owner_id, kind, kind.pack(**call))
+        row["turn"] = (first or 0) + (number * _SPACING if owner_id else 0)
+        rows.append(row)
+    if rows:
+        await db.execute(sa.insert(Job).values(**_CLOCKED), rows)
+    ids = [row["id"] for row in rows]
     outbox(db).extend(Ring(kind.queue, job_id, 1) for job_id in ids)
     return ids
 
@@ -104,38 +112,44 @@ def _values(owner_id: str | None, kind: JobKind[Any, ...], args: dict[str, Any])
         "lease_seconds": kind.lease,
         "priority": kind.priority,
         "unique_key": f"{kind.name}:{args[kind.unique]}"[:300] if kind.unique else None,
-        "run_at": db_now(),
-        "created_at": db_now(),
         "traceparent": current_traceparent(),
     }
 
 
-def _next_turn(owner_id: str | None, queue: str) -> sa.ColumnElement[float]:
-    if owner_id is None:
-        return db_epoch()
+def _next_turn(owner: Any, queue: Any) -> sa.ColumnElement[float]:
     last = sa.select(sa.func.max(Job.turn)).where(
-        Job.owner_id == owner_id, Job.queue == queue, Job.state == QUEUED
+        Job.owner_id == owner, Job.queue == queue, IS_QUEUED
     )
     behind = sa.func.coalesce(last.scalar_subquery() + _SPACING, 0.0)
     return sa.case((behind > db_epoch(), behind), else_=db_epoch())
+
+
+@cache
+def _insert(dialect: str, *, owned: bool, unique: bool) -> Any:
+    """Built once: putting the statement together costs more than running it."""
+    columns: dict[str, Any] = {name: sa.bindparam(name) for name in _PLAIN}
+    turn = _next_turn(sa.bindparam("owner_id"), sa.bindparam("queue")) if owned else db_epoch()
+    build = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    table: Any = Job.__table__
+    insert: Any = build(table).values(**columns, **_CLOCKED, turn=turn)
+    if unique:
+        insert = insert.on_conflict_do_nothing(
+            index_elements=[Job.unique_key], index_where=IS_LIVE_AND_UNIQUE
+        )
+    return insert.returning(Job.created_at)
 
 
 async def _keep_quota(db: Db, owner_id: str | None, kind: JobKind[Any, ...], more: int) -> None:
     if owner_id is None or kind.quota is None:
         return
     live = sa.select(sa.func.count()).where(
-        Job.owner_id == owner_id, Job.kind == kind.name, Job.state.in_(LIVE)
+        Job.owner_id == owner_id, Job.kind == kind.name, IS_LIVE
     )
     if (await db.scalar(live) or 0) + more > kind.quota:
         raise TooManyJobs(
             f"You have {kind.quota} of these waiting already; ask again when some are done.",
             retry_after=5,
         )
-
-
-def _insert(db: Db) -> Any:
-    dialect = postgresql if db.get_bind().dialect.name == "postgresql" else sqlite
-    return dialect.insert(Job)
 
 
 async def cancel(db: Db, job_id: str) -> None:
@@ -156,7 +170,7 @@ async def retry(db: Db, job_id: str) -> bool:
     row = (
         await db.execute(
             sa.update(Job)
-            .where(Job.id == job_id, Job.state.in_(("failed", CANCELLED)))
+            .where(Job.id == job_id, Job.state.in_((FAILED, CANCELLED)))
             .values(
                 state=QUEUED, attempt=0, dead=False, cancel_requested=False, error=None, progress=None,
                 finished_at=None, run_at=db_now(), turn=db_epoch(), version=Job.version + 1,

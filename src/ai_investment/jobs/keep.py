@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from ai_investment.db import Database, db_now
 from ai_investment.jobs.claim import Claimed
-from ai_investment.jobs.models import RUNNING, Job
+from ai_investment.jobs.models import IS_RUNNING, Job
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Keeper:
         async with self._database.transaction() as db:
             rows = await db.execute(
                 sa.update(Job)
-                .where(sa.tuple_(Job.id, Job.fence).in_(pairs), Job.state == RUNNING)
+                .where(sa.tuple_(Job.id, Job.fence).in_(pairs), IS_RUNNING)
                 .values(lease_until=db_now(Job.lease_seconds))
                 .returning(Job.id, Job.cancel_requested)
                 .execution_options(synchronize_session=False)

@@ -21,7 +21,7 @@ LIVE = (QUEUED, RUNNING)
 TERMINAL = (SUCCEEDED, FAILED, CANCELLED)
 
 
-_IS_QUEUED = sa.text("state = 'queued'")
+_WHERE_QUEUED = sa.text("state = 'queued'")
 IS_LIVE_AND_UNIQUE = sa.text("state IN ('queued', 'running') AND unique_key IS NOT NULL")
 
 
@@ -97,16 +97,16 @@ class Job(Base):
             "queue",
             "priority",
             "turn",
-            sqlite_where=_IS_QUEUED,
-            postgresql_where=_IS_QUEUED,
+            sqlite_where=_WHERE_QUEUED,
+            postgresql_where=_WHERE_QUEUED,
         ),
         sa.Index(
             "ix_jobs_turn",
             "owner_id",
             "queue",
             "turn",
-            sqlite_where=_IS_QUEUED,
-            postgresql_where=_IS_QUEUED,
+            sqlite_where=_WHERE_QUEUED,
+            postgresql_where=_WHERE_QUEUED,
         ),
         sa.Index(
             "ix_jobs_unique_live",
@@ -119,3 +119,10 @@ class Job(Base):
         sa.Index("ix_jobs_owner", "owner_id", "id"),
         sa.Index("ix_jobs_kind_state", "kind", "state"),
     )
+
+
+# Written out in the statement, not sent as a parameter: with one, PostgreSQL's planner cannot know that
+# a partial index fits, and reads the table.
+IS_QUEUED = Job.state == sa.literal_column("'queued'")
+IS_RUNNING = Job.state == sa.literal_column("'running'")
+IS_LIVE = Job.state.in_([sa.literal_column("'queued'"), sa.literal_column("'running'")])

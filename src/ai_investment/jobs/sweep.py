@@ -9,7 +9,7 @@ from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.declare import QUEUES
 from ai_investment.jobs.enqueue import Changed, Ring
 from ai_investment.jobs.errors import Crashed
-from ai_investment.jobs.models import FAILED, QUEUED, RUNNING, Job
+from ai_investment.jobs.models import FAILED, IS_QUEUED, IS_RUNNING, QUEUED, Job
 
 # A job is normally claimed within milliseconds; after this many seconds its bell may be lost.
 _UNHEARD_AFTER = 2
@@ -31,9 +31,7 @@ async def bury_crashed(database: Database) -> int:
     async with database.transaction() as db:
         rows = await db.execute(
             sa.update(Job)
-            .where(
-                Job.state == RUNNING, Job.lease_until < db_now(), Job.attempt >= Job.max_attempts
-            )
+            .where(IS_RUNNING, Job.lease_until < db_now(), Job.attempt >= Job.max_attempts)
             .values(
                 state=FAILED,
                 dead=True,
@@ -55,7 +53,7 @@ async def take_back_expired(database: Database) -> int:
     async with database.transaction() as db:
         rows = await db.execute(
             sa.update(Job)
-            .where(Job.state == RUNNING, Job.lease_until < db_now(), Job.attempt < Job.max_attempts)
+            .where(IS_RUNNING, Job.lease_until < db_now(), Job.attempt < Job.max_attempts)
             .values(state=QUEUED, lease_until=None, run_at=db_now(), version=Job.version + 1)
             .returning(Job.queue, Job.id, Job.attempt)
             .execution_options(synchronize_session=False)
@@ -75,7 +73,7 @@ async def republish_waiting(database: Database, bell: Bell) -> int:
                     sa.select(Job.id, Job.attempt)
                     .where(
                         Job.queue == queue,
-                        Job.state == QUEUED,
+                        IS_QUEUED,
                         Job.run_at < db_now(-_UNHEARD_AFTER),
                     )
                     .order_by(Job.run_at)

@@ -18,7 +18,7 @@ from ai_investment.content.models import Document
 from ai_investment.db import Database
 from ai_investment.identity.access import Credentials, Forbidden, provide_user
 from ai_investment.jobs.declare import QUEUES
-from ai_investment.jobs.models import QUEUED, Job
+from ai_investment.jobs.models import IS_QUEUED, Job
 from ai_investment.jobs.presence import workers_present
 from ai_investment.settings import Settings
 from ai_investment.version import VERSION
@@ -149,7 +149,7 @@ async def _queue(state: State) -> tuple[CheckStatus, str]:
     missing = [name for name in (*QUEUES, "scheduler") if name not in present]
     async with state.database.reading() as read:
         oldest = (
-            await read.execute(sa.select(sa.func.min(Job.run_at)).where(Job.state == QUEUED))
+            await read.execute(sa.select(sa.func.min(Job.run_at)).where(IS_QUEUED))
         ).scalar_one()
     waiting = max(0.0, (datetime.now(UTC) - oldest).total_seconds()) if oldest else 0.0
     if missing:

@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, generate_lat
 
 from ai_investment.identity.access import Credentials
 from ai_investment.jobs.declare import KINDS, QUEUES
-from ai_investment.jobs.models import QUEUED, Job
+from ai_investment.jobs.models import IS_QUEUED, Job
 from ai_investment.operations.health import need_operator
 
 JOBS = Gauge("jobs", "Jobs in the database by kind and state.", ["kind", "state"])
@@ -35,9 +35,7 @@ async def metrics(state: State, credentials: Credentials) -> Response[bytes]:
         ).all()
         oldest = (
             await read.execute(
-                sa.select(Job.queue, sa.func.min(Job.run_at))
-                .where(Job.state == QUEUED)
-                .group_by(Job.queue)
+                sa.select(Job.queue, sa.func.min(Job.run_at)).where(IS_QUEUED).group_by(Job.queue)
             )
         ).all()
     _set_gauges(counts, dict(list(map(tuple, oldest))))
