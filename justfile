@@ -24,6 +24,14 @@ test *ARGS: setup
 setup:
     ./scripts/setup
 
+# The fault matrix with many seeds (docs/reliability.md); COUNT times in a row
+test-faults COUNT="1" *ARGS: setup
+    for round in $(seq {{COUNT}}); do FAULT_SEEDS=20 uv run pytest tests/faults {{ARGS}}; done
+
+# Our job engine beside arq, SAQ, Procrastinate and a bare Redis loop, in one run
+bench-jobs *ARGS: setup
+    uv run --group bench python -m benchmarks.jobs {{ARGS}}
+
 # Rewrite generated files: .env.example, docs/openapi.json
 generate:
     uv run python -m tests.house.generated
