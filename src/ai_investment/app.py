@@ -23,7 +23,7 @@ from ai_investment.content.objects import Objects
 from ai_investment.db import Database, Db, Read
 from ai_investment.http.edge import edge
 from ai_investment.http.problems import exception_handlers
-from ai_investment.identity.access import provide_credentials, provide_user
+from ai_investment.identity.access import User, provide_credentials, provide_user
 from ai_investment.identity.keys import ensure_local_user
 from ai_investment.jobs import admin
 from ai_investment.jobs import routes as jobs
@@ -135,7 +135,8 @@ async def _transaction(database: Database) -> AsyncIterator[Db]:
         yield db
 
 
-async def _reading(database: Database) -> AsyncIterator[Read]:
+async def _reading(database: Database, user: User) -> AsyncIterator[Read]:
+    """After the caller is known: a request holds one connection at a time."""
     async with database.reading() as read:
         yield read
 

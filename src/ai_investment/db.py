@@ -119,8 +119,12 @@ def _epoch_sqlite(element: db_epoch, compiler: SQLCompiler, **kw: Any) -> str:
 def async_url(url: str) -> sa.URL:
     """The URL with the driver we use, whichever of the usual spellings was given."""
     parsed = sa.make_url(url)
-    sqlite = parsed.get_backend_name() == "sqlite"
-    return parsed.set(drivername="sqlite+aiosqlite" if sqlite else "postgresql+asyncpg")
+    if parsed.get_backend_name() == "sqlite":
+        return parsed.set(drivername="sqlite+aiosqlite")
+    query = dict(parsed.query)
+    if "sslmode" in query:  # libpq's name, as hosts hand it out; asyncpg calls it ssl
+        query["ssl"] = query.pop("sslmode")
+    return parsed.set(drivername="postgresql+asyncpg", query=query)
 
 
 class Database:
@@ -167,6 +171,8 @@ def _create_engine(url: sa.URL, pool_size: int) -> AsyncEngine:
     common: dict[str, Any] = {
         "json_serializer": lambda value: msgspec.json.encode(value).decode(),
         "json_deserializer": msgspec.json.decode,
+        # Errors carry their statement into logs; people's words stay out of them.
+        "hide_parameters": True,
     }
     if url.get_backend_name() == "postgresql":
         return create_async_engine(

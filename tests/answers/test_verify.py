@@ -78,6 +78,7 @@ def test_a_number_from_nowhere_is_not_shown(text: str) -> None:
         ("See [this](https://evil.example/?q=secret) now.", "See this now."),
         ("Look ![x](https://evil.example/p.png) here.", "Look x here."),
         ("Go to https://evil.example/a now.", "Go to  now."),
+        ("Fees under <1 percent and over >1 differ.", "Fees under <1 percent and over >1 differ."),
         ("Funds <script>alert(1)</script> are funds.", "Funds alert(1) are funds."),
     ],
 )
@@ -85,6 +86,25 @@ def test_links_images_html_and_own_markers_are_taken_out(text: str, shown: str) 
     verified = verify(said(text), [PASSAGE], "1")
     assert verified is not None
     assert verified.text == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "See htt<b>ps://evil.example/ now.",
+        "See [a][b] now.",
+        "See www.evil.example now.",
+        "A [x] (http",
+    ],
+)
+def test_markup_that_cleaning_would_only_put_together_is_not_shown(text: str) -> None:
+    assert verify(said(text), [PASSAGE], "1") is None
+
+
+def test_control_characters_of_a_writer_are_taken_out() -> None:
+    verified = verify(said("Funds\x00 are\x1b[31m funds."), [PASSAGE], "31")
+    assert verified is not None
+    assert verified.text == "Funds are[31m funds."
 
 
 @given(st.text(), st.integers(0, 50), st.integers(1, 50))

@@ -129,7 +129,11 @@ def test_the_person_at_this_computer_needs_no_key(embedded: Installation) -> Non
     [
         {"X-Forwarded-For": "203.0.113.9"},
         {"Forwarded": "for=203.0.113.9"},
+        {"X-Real-IP": "203.0.113.9"},
+        {"Via": "1.1 proxy"},
         {"Host": "evil.example"},
+        {"Host": "["},
+        {"Origin": "http://["},
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Sec-Fetch-Site": "cross-site"},

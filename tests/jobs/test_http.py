@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -55,6 +56,8 @@ def test_an_unchanged_job_is_304_by_its_etag(api: httpx.Client, job: dict[str, A
     first = api.get(job["links"]["self"])
     again = api.get(job["links"]["self"], headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+    for fits in (f"W/{first.headers['etag']}", f'"x", {first.headers["etag"]}', "*"):
+        assert api.get(job["links"]["self"], headers={"If-None-Match": fits}).status_code == 304
     other = api.get(job["links"]["self"], headers={"If-None-Match": '"other"'})
     assert other.status_code == 200
 
@@ -177,3 +180,30 @@ def test_many_readers_wait_for_one_job_at_once(
     for thread in threads:
         thread.join()
     assert states == ["succeeded"] * 20
+
+
+def test_many_readers_at_once_do_not_starve_each_other(
+    api: httpx.Client, installation: Installation
+) -> None:
+    def read(_: int) -> int:
+        return httpx.get(
+            f"{installation.url}/api/v1/jobs",
+            headers=dict(api.headers),
+            timeout=40,
+            trust_env=False,
+        ).status_code
+
+    with ThreadPoolExecutor(40) as threads:
+        assert set(threads.map(read, range(40))) == {200}
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/jobs/%00", "/api/v1/jobs?state=%00", "/api/v1/chat/conversations/%00"]
+)
+def test_characters_that_no_database_stores_are_a_clear_problem(
+    api: httpx.Client, path: str
+) -> None:
+    response = api.get(path)
+    assert response.status_code in (200, 404, 422)
+    if response.status_code != 200:
+        assert response.headers["content-type"] == "application/problem+json"

@@ -15,7 +15,7 @@ from ai_investment.jobs.bell import Bell
 from tests.jobs.model import EngineMachine, Stage
 from tests.services import RedisServer
 
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "40"))
 
 
 @pytest.mark.timeout(600 + 2 * EXAMPLES)  # to make a failure small takes minutes
@@ -34,7 +34,7 @@ def test_the_engine_does_what_its_model_does(
                 Here,
                 settings=settings(
                     max_examples=EXAMPLES,
-                    stateful_step_count=30,
+                    stateful_step_count=25,
                     deadline=None,
                     suppress_health_check=list(HealthCheck),
                 ),

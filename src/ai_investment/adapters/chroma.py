@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from ai_investment.content.vectors import Hit
+from ai_investment.jobs.errors import Later
 
 if TYPE_CHECKING:  # seconds of imports: loaded with the first use, or by `load`
     import numpy as np
@@ -23,8 +24,12 @@ _BATCH = 256
 _SECONDS = 10.0
 
 
-class VectorStoreUnavailable(Exception):
-    """Chroma does not answer or refuses; worth a retry."""
+class VectorStoreUnavailable(Later):
+    """Chroma does not answer or refuses: the job waits for it, which costs no attempt."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(5)
+        self.args = (reason,)
 
 
 class ChromaVectors:
@@ -58,7 +63,7 @@ class ChromaVectors:
     async def _client(self) -> AsyncClientAPI:
         async with self._connecting:
             if self._connected is None:
-                chromadb = _library()
+                chromadb = await asyncio.to_thread(_library)
                 self._connected = await chromadb.AsyncHttpClient(
                     host=self._host,
                     port=self._port,
@@ -83,7 +88,7 @@ class ChromaVectors:
                 )
 
     async def query(self, collection: str, vector: NDArray[np.float32], limit: int) -> list[Hit]:
-        """The nearest ids, best first; none when the collection does not exist."""
+        """The nearest ids, best first. A collection that SQL says serves and is not there is a fault."""
         async with _bounded():
             try:
                 target = await self._get(collection)
@@ -94,7 +99,7 @@ class ChromaVectors:
                 )
             except _library().errors.NotFoundError:
                 self._collections.pop(collection, None)
-                return []
+                raise
         return [
             Hit(passage_id, 1 - distance)
             for passage_id, distance in zip(found["ids"][0], found["distances"][0], strict=True)
@@ -108,7 +113,7 @@ class ChromaVectors:
                 for start in range(0, len(ids), _BATCH):
                     await target.delete(ids=list(ids[start : start + _BATCH]))
             except _library().errors.NotFoundError:
-                return
+                self._collections.pop(collection, None)
 
     async def _get(self, collection: str) -> AsyncCollection:
         if collection not in self._collections:

@@ -16,8 +16,11 @@ def connect_redis(url: str, *, connections: int = 50) -> Redis:
 
     Retries only errors that prove nothing was done (a refused or stale connection), and only briefly.
     """
+    # redis-py 5 accepts any valid certificate unless it is told to compare the host's name.
+    tls = {"ssl_check_hostname": True} if url.startswith("rediss://") else {}
     pool = BlockingConnectionPool.from_url(
         url,
+        **tls,
         max_connections=connections,
         timeout=_TIMEOUT,
         socket_timeout=_TIMEOUT,

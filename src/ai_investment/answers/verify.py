@@ -11,7 +11,10 @@ from ai_investment.answers.models import Statement
 from ai_investment.content.find import Passage
 
 _NUMBER = re.compile(r"\d[\d,.\u00a0\u202f]*\d|\d")
-_MARKUP = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|https?://\S+|<[^>]*>|\[\d+\]")
+_MARKUP = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|https?://\S+|</?[A-Za-z][^>]*>|\[\d+\]")
+# What must not stand in an answer after the cleaning, however it was put together.
+_STILL_MARKUP = re.compile(r"https?://|www\.|\]\s*[(\[]|</?[A-Za-z]", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SPACE = re.compile(r"\s+")
 
 
@@ -46,11 +49,11 @@ def verify(statement: Statement, passages: Sequence[Passage], question: str) -> 
             found.append(Found(passage, *span))
     if not found:
         return None
-    text = (
-        statement.text
-        if statement.quoted
-        else _MARKUP.sub(lambda match: match[1] or "", statement.text).strip()
-    )
+    text = _CONTROL.sub("", statement.text)
+    if not statement.quoted:
+        text = _MARKUP.sub(lambda match: match[1] or "", text).strip()
+    if _STILL_MARKUP.search(text):
+        return None
     allowed = numbers(question).union(*(numbers(item.passage.text) for item in found))
     if not text or numbers(text) - allowed:
         return None

@@ -12,13 +12,13 @@ from litestar import Request, delete, get, post
 
 from ai_investment.chat.jobs import answer_message
 from ai_investment.chat.models import Conversation, MessageRow
-from ai_investment.db import Db, Read, db_now
+from ai_investment.db import Db, Read, db_now, outbox
 from ai_investment.errors import Fault, Malformed, NotFound, Problem
 from ai_investment.http.cursors import Page, after, page
 from ai_investment.http.idempotency import once
 from ai_investment.identity.access import User
 from ai_investment.ids import new_id
-from ai_investment.jobs.enqueue import enqueue
+from ai_investment.jobs.enqueue import Forget, enqueue
 from ai_investment.jobs.models import Job
 from ai_investment.jobs.routes import Accepted, JobView
 
@@ -175,19 +175,22 @@ async def delete_conversation(db: Db, user: User, conversation_id: str) -> None:
     )
     if await db.scalar(owned) is None:
         raise UnknownConversation(f"There is no conversation {conversation_id[:60]!r} of yours.")
-    # The job rows stay as a record of work, without the answers.
-    asked = sa.select(MessageRow.job_id).where(MessageRow.conversation_id == conversation_id)
-    await db.execute(
-        sa.update(Job)
-        .where(Job.id.in_(asked))
-        .values(result=None, version=Job.version + 1)
-        .execution_options(synchronize_session=False)
-    )
+    # Locked in the order in which an answer is stored: messages, conversation, jobs.
+    messages = sa.select(MessageRow.job_id).where(MessageRow.conversation_id == conversation_id)
+    job_ids = [job_id for job_id in await db.scalars(messages.with_for_update()) if job_id]
     await db.execute(
         sa.delete(Conversation)
         .where(Conversation.id == conversation_id)
         .execution_options(synchronize_session=False)
     )
+    # The job rows stay as a record of work, without the answers.
+    await db.execute(
+        sa.update(Job)
+        .where(Job.id.in_(job_ids))
+        .values(result=None, version=Job.version + 1)
+        .execution_options(synchronize_session=False)
+    )
+    outbox(db).extend(Forget(job_id) for job_id in job_ids)
 
 
 routes = [ask, list_conversations, get_conversation, delete_conversation]

@@ -9,13 +9,13 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from ai_investment.content.jobs import extract_document, remove_vectors
+from ai_investment.content.jobs import extract_document, index_document, remove_vectors
 from ai_investment.content.models import Document, DocumentVersion, PassageRow
 from ai_investment.db import Db, Read, db_now
 from ai_investment.errors import NotFound
 from ai_investment.ids import new_id
 from ai_investment.jobs.enqueue import enqueue
-from ai_investment.jobs.models import Job
+from ai_investment.jobs.models import IS_LIVE, Job
 
 
 class UnknownDocument(NotFound):
@@ -39,7 +39,10 @@ class Incoming(msgspec.Struct, frozen=True):
 
 
 async def receive(db: Db, owner_id: str, incoming: Incoming) -> tuple[Document, Job | None]:
-    """Take a document in, or a new version of one; no job when these very bytes are already there."""
+    """Take a document in, or a new version of one.
+
+    These very bytes again: no job when they are searchable, the job of before while it lives.
+    """
     document = await _document_for(db, incoming)
     latest = await db.scalar(
         sa.select(DocumentVersion)
@@ -48,13 +51,12 @@ async def receive(db: Db, owner_id: str, incoming: Incoming) -> tuple[Document, 
         .limit(1)
     )
     same = latest is not None and latest.object_key == incoming.object_key
-    if (
-        same
-        and latest
-        and latest.state not in ("failed", "withdrawn")
-        and document.source == incoming.source
-    ):
-        return document, None
+    if same and latest and document.source == incoming.source:
+        if latest.state == "indexed":
+            return document, None
+        # On its way; without a live job (dead, cancelled) it is taken in once more.
+        if job := await _job_of(db, latest.id):
+            return document, job
     version = DocumentVersion(
         id=new_id("ver"),
         document_id=document.id,
@@ -72,6 +74,15 @@ async def receive(db: Db, owner_id: str, incoming: Incoming) -> tuple[Document, 
     db.add(version)
     await db.flush()
     return document, await enqueue(db, owner_id, extract_document, version_id=version.id)
+
+
+async def _job_of(db: Db, version_id: str) -> Job | None:
+    kinds = (extract_document.name, index_document.name)
+    return await db.scalar(
+        sa.select(Job).where(
+            Job.kind.in_(kinds), Job.args["version_id"].as_string() == version_id, IS_LIVE
+        )
+    )
 
 
 async def delete(db: Db, document_id: str) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ai_investment.content.chunking import Span
 
 _EMBED_BATCH = 32
+# An operator may retry an extraction that has failed.
+_TO_EXTRACT = ("received", "failed")
 
 
 class UnreadableDocument(Problem):
@@ -74,13 +76,13 @@ async def extract_document(run: Run[Extracting], version_id: str) -> None:
     except Unreadable as cause:
         problem = UnreadableDocument(f"{version.name}: {cause.reason}")
         async with run.fail(problem) as db:
-            await _change(db, version_id, "received", state="failed", error=problem.detail)
+            await _change(db, version_id, _TO_EXTRACT, state="failed", error=problem.detail)
         return
     async with run.settle() as db:
         follow_up = None
         # A withdrawn version (its document was deleted meanwhile) stays withdrawn.
         if await _change(
-            db, version_id, "received", state="extracted", **_columns(extracted, version)
+            db, version_id, _TO_EXTRACT, state="extracted", **_columns(extracted, version)
         ):
             follow_up = (
                 await enqueue(db, run.job.owner_id, index_document, version_id=version_id)
@@ -100,12 +102,17 @@ def _columns(extracted: Extracted, version: Any) -> dict[str, Any]:
         "author": (extracted.author or "")[:300] or None,
         "language": extracted.language,
         "published_at": extracted.published_at,
-        "topic": meta.get("topic"),
-        "level": meta.get("level"),
+        "topic": _short(meta.get("topic"), 40),
+        "level": _short(meta.get("level"), 20),
         "summary": meta.get("summary"),
         "sources": msgspec.to_builtins(meta.get("sources")),
         "reviewed_on": meta.get("reviewed"),
     }
+
+
+def _short(word: str | None, longest: int) -> str | None:
+    """A label is a word or two; what is longer is something else."""
+    return word if word is not None and len(word) <= longest else None
 
 
 @job("content.index_document", queue="embeddings", attempts=5, lease=60, unique="version_id")
@@ -167,14 +174,15 @@ async def _store_passages(db: Db, passages: list[dict[str, Any]]) -> None:
 
 async def _make_live(db: Db, version_id: str, version: Any) -> None:
     """Flip to this version unless it was withdrawn or a newer one is live; retire what it replaces."""
-    if not await _change(db, version_id, "extracted", state="indexed"):
-        await enqueue(db, None, remove_vectors, version_id=version_id)
-        return
+    # The document first, as `delete` does: two lock orders would deadlock.
     document = (
         await db.scalars(
             sa.select(Document).where(Document.id == version.document_id).with_for_update()
         )
     ).one()
+    if not await _change(db, version_id, ("extracted",), state="indexed"):
+        await enqueue(db, None, remove_vectors, version_id=version_id)
+        return
     live = (
         await db.get(DocumentVersion, document.live_version_id)
         if document.live_version_id
@@ -215,11 +223,11 @@ async def _version(run: Run[Any], version_id: str) -> Any:
         ).one()
 
 
-async def _change(db: Db, version_id: str, expected: str, **values: Any) -> bool:
-    """Move a version on from the state it is expected in; False when it has left that state."""
+async def _change(db: Db, version_id: str, expected: tuple[str, ...], **values: Any) -> bool:
+    """Move a version on from a state it is expected in; False when it is in another."""
     result = await db.execute(
         sa.update(DocumentVersion)
-        .where(DocumentVersion.id == version_id, DocumentVersion.state == expected)
+        .where(DocumentVersion.id == version_id, DocumentVersion.state.in_(expected))
         .values(**values)
         .execution_options(synchronize_session=False)
     )

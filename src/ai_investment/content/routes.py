@@ -98,7 +98,7 @@ async def _from_form(request: Request[Any, Any, Any], objects: Objects) -> Incom
     return Incoming(
         key=_field(form, "key", f"file:{object_key}", 500),
         name=name,
-        media_type=file.content_type,
+        media_type=(file.content_type or "")[:100] or None,
         object_key=object_key,
         source=_field(form, "source", "Uploaded", 200),
         title=_field(form, "title", "", 300) or None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ai_investment.content.models import VectorCollection
 from ai_investment.db import Db, Read, db_now
@@ -70,14 +71,14 @@ async def ensure_serving_collection(db: Db, embedder: Embedder) -> str:
     if name := await serving_collection(db, embedder):
         return name
     name = collection_name(embedder, 1)
-    await db.merge(
-        VectorCollection(
-            name=name,
-            model=embedder.name,
-            dimension=embedder.dimension,
-            generation=1,
-            serving=True,
-            created_at=db_now(),
-        )
+    build = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
+    first = build(VectorCollection).values(
+        name=name,
+        model=embedder.name,
+        dimension=embedder.dimension,
+        generation=1,
+        serving=True,
+        created_at=db_now(),
     )
+    await db.execute(first.on_conflict_do_nothing())
     return name

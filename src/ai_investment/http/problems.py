@@ -65,6 +65,8 @@ def _fault(item: dict[str, Any]) -> Fault:
     message, _, path = message.partition(" - at `$")
     path = path.rstrip("`") or (f".{key}" if key else "")
     pointer = path.replace("[", ".").replace("]", "").replace(".", "/")
+    # `data` is what the handler calls the body.
+    pointer = "" if pointer == "/data" else pointer
     source = item.get("source") or "body"
     return Fault(
         f"#{pointer}" if source == "body" else f"{getattr(source, 'value', source)}{pointer}",
@@ -86,11 +88,24 @@ def _on_not_text(request: Request[Any, Any, Any], cause: UnicodeDecodeError) -> 
     )
 
 
+class Conflict(Problem):
+    status, title = 409, "Conflict"
+
+
 def _on_database(request: Request[Any, Any, Any], cause: Exception) -> Response[bytes]:
-    log.warning("database: %s", type(cause).__name__)
+    """Drivers tell almost everything as one class; the SQLSTATE says whose fault it is."""
+    state = str(getattr(getattr(cause, "orig", None), "sqlstate", None) or "")
+    log.warning("database: %s %s", type(cause).__name__, state)
+    if state.startswith("22"):
+        return problem_response(
+            request, Malformed("A value has characters or a size that cannot be stored.")
+        )
+    if isinstance(cause, sqlalchemy.exc.IntegrityError):
+        return problem_response(
+            request, Conflict("Another request has just changed the same thing.")
+        )
     return problem_response(
-        request,
-        Unavailable("The database does not answer right now; nothing was changed.", retry_after=2),
+        request, Unavailable("A service we need does not answer right now.", retry_after=2)
     )
 
 
@@ -110,10 +125,9 @@ exception_handlers: dict[Any, Any] = {
     Problem: _on_problem,
     ValidationException: _on_validation,
     HTTPException: _on_http,
-    sqlalchemy.exc.OperationalError: _on_database,
-    sqlalchemy.exc.InterfaceError: _on_database,
+    sqlalchemy.exc.DBAPIError: _on_database,
     sqlalchemy.exc.TimeoutError: _on_database,
-    ConnectionError: _on_database,
+    OSError: _on_database,
     UnicodeDecodeError: _on_not_text,
     Exception: _on_anything,
 }

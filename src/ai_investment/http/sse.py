@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
 from litestar import Request, Response
 from litestar.types import ASGIApp, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
 
 # A reader that has not taken an event for so long only holds our memory.
 EVICT_AFTER = 20.0
@@ -49,11 +52,13 @@ class EventStream(Response[None]):
                 for task in (sending, leaving):
                     task.cancel()
                 await asyncio.gather(sending, leaving, return_exceptions=True)
+            if not sending.cancelled() and (cause := sending.exception()):
+                log.warning("stream broken off: %s", type(cause).__name__)
 
         return stream
 
     async def _send(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
         async with contextlib.aclosing(self._events) as events:
             async for chunk in events:
                 async with asyncio.timeout(EVICT_AFTER):

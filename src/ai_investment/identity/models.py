@@ -10,7 +10,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ai_investment.db import Base
 
-ROLES = ("user", "service", "admin")
 LOCAL_USER_ID = "usr_local"
 
 

@@ -50,7 +50,10 @@ async def retry_job(db: Db, user: User, job_id: str) -> JobView:
     if row is None:
         raise UnknownJob(f"There is no job {job_id[:60]!r}.")
     if not retried:
-        raise NotRetried(f"The job is {row.state}: only failed and cancelled ones are retried.")
+        raise NotRetried(
+            f"The job is {row.state}: only failed and cancelled ones are retried, "
+            "and none while another job does the same."
+        )
     return view(row)
 
 

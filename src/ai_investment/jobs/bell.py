@@ -15,7 +15,7 @@ from arq.jobs import serialize_job
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from ai_investment.jobs.enqueue import Changed, Ring
+from ai_investment.jobs.enqueue import Changed, Forget, Ring
 
 log = logging.getLogger(__name__)
 
@@ -65,13 +65,16 @@ class Bell:
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
 
-    async def publish(self, messages: Sequence[Ring | Changed]) -> None:
+    async def publish(self, messages: Sequence[Ring | Changed | Forget]) -> None:
         """Publish after a commit, all in one round trip. Raises RedisError when Redis does not answer."""
         now = int(time.time() * 1000)
         pipe = self.redis.pipeline(transaction=False)
         for message in messages:
             if isinstance(message, Changed):
                 pipe.publish(CHANGES, message.job_id)
+                continue
+            if isinstance(message, Forget):
+                pipe.delete(events_key(message.job_id))
                 continue
             arq_id = f"{message.job_id}:{message.attempt}"
             payload = serialize_job(

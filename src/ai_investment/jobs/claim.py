@@ -12,7 +12,16 @@ import sqlalchemy as sa
 from ai_investment.db import Database, Db, db_now, outbox
 from ai_investment.jobs.enqueue import Changed, Ring
 from ai_investment.jobs.errors import LeaseLost
-from ai_investment.jobs.models import FAILED, IS_QUEUED, IS_RUNNING, QUEUED, RUNNING, SUCCEEDED, Job
+from ai_investment.jobs.models import (
+    CANCELLED,
+    FAILED,
+    IS_QUEUED,
+    IS_RUNNING,
+    QUEUED,
+    RUNNING,
+    SUCCEEDED,
+    Job,
+)
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -90,6 +99,16 @@ async def write(db: Db, claimed: Claimed, **values: Any) -> None:
     outbox(db).append(Changed(claimed.id))
 
 
+def back_in_queue() -> dict[str, Any]:
+    """Columns of a running job that waits again, or is cancelled if that was asked for meanwhile."""
+    asked = Job.cancel_requested
+    return {
+        "state": sa.case((asked, CANCELLED), else_=QUEUED),
+        "finished_at": sa.case((asked, db_now()), else_=sa.null()),
+        "lease_until": None,
+    }
+
+
 async def succeed(db: Db, claimed: Claimed, result: dict[str, Any] | None) -> None:
     """The job's end, in the transaction of its effects."""
     await write(
@@ -121,7 +140,5 @@ async def put_back(
     """Queue the job again after `delay` seconds; `free` gives the attempt back."""
     attempt = claimed.attempt - 1 if free else claimed.attempt
     values: dict[str, Any] = {"error": error} if error else {}
-    await write(
-        db, claimed, state=QUEUED, lease_until=None, attempt=attempt, run_at=db_now(delay), **values
-    )
+    await write(db, claimed, **back_in_queue(), attempt=attempt, run_at=db_now(delay), **values)
     outbox(db).append(Ring(claimed.queue, claimed.id, attempt + 1, delay))

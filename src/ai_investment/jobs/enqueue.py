@@ -9,6 +9,7 @@ from typing import Any, ParamSpec
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 
 from ai_investment.db import Db, db_epoch, db_now, outbox
 from ai_investment.ids import new_id
@@ -21,7 +22,6 @@ from ai_investment.jobs.models import (
     IS_LIVE_AND_UNIQUE,
     IS_QUEUED,
     QUEUED,
-    RUNNING,
     Job,
 )
 from ai_investment.trace import current_traceparent
@@ -49,6 +49,12 @@ class Ring(msgspec.Struct, frozen=True):
 
 class Changed(msgspec.Struct, frozen=True):
     """To publish: something a reader of this job can see has changed."""
+
+    job_id: str
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """To publish: this job's events hold words that were deleted."""
 
     job_id: str
 
@@ -111,7 +117,9 @@ def _values(owner_id: str | None, kind: JobKind[Any, ...], args: dict[str, Any])
         "max_attempts": kind.attempts,
         "lease_seconds": kind.lease,
         "priority": kind.priority,
-        "unique_key": f"{kind.name}:{args[kind.unique]}"[:300] if kind.unique else None,
+        "unique_key": f"{kind.name}:{owner_id or ''}:{args[kind.unique]}"[:300]
+        if kind.unique
+        else None,
         "traceparent": current_traceparent(),
     }
 
@@ -154,31 +162,42 @@ async def _keep_quota(db: Db, owner_id: str | None, kind: JobKind[Any, ...], mor
 
 async def cancel(db: Db, job_id: str) -> None:
     """Cancel a live job: at once while it waits, at its next heartbeat while it runs."""
-    ended = {"state": CANCELLED, "finished_at": db_now(), "version": Job.version + 1}
-    for state, values in ((QUEUED, ended), (RUNNING, {"cancel_requested": True})):
-        await db.execute(
-            sa.update(Job)
-            .where(Job.id == job_id, Job.state == state)
-            .values(**values)
-            .execution_options(synchronize_session=False)
+    # One statement: between two, a running job could go back to waiting and miss both.
+    waits = IS_QUEUED
+    await db.execute(
+        sa.update(Job)
+        .where(Job.id == job_id, IS_LIVE)
+        .values(
+            state=sa.case((waits, CANCELLED), else_=Job.state),
+            finished_at=sa.case((waits, db_now()), else_=Job.finished_at),
+            version=sa.case((waits, Job.version + 1), else_=Job.version),
+            cancel_requested=sa.case((waits, Job.cancel_requested), else_=sa.true()),
         )
+        .execution_options(synchronize_session=False)
+    )
     outbox(db).append(Changed(job_id))
 
 
 async def retry(db: Db, job_id: str) -> bool:
-    """An operator's retry: a failed or cancelled job waits again with all its attempts. False: it is neither."""
-    row = (
-        await db.execute(
-            sa.update(Job)
-            .where(Job.id == job_id, Job.state.in_((FAILED, CANCELLED)))
-            .values(
-                state=QUEUED, attempt=0, dead=False, cancel_requested=False, error=None, progress=None,
-                finished_at=None, run_at=db_now(), turn=db_epoch(), version=Job.version + 1,
-            )
-            .returning(Job.queue)
-            .execution_options(synchronize_session=False)
+    """An operator's retry: a failed or cancelled job is accepted anew, with all its attempts.
+
+    False: it is neither, or a live job has its unique key.
+    """
+    again = (
+        sa.update(Job)
+        .where(Job.id == job_id, Job.state.in_((FAILED, CANCELLED)))
+        .values(
+            state=QUEUED, attempt=0, dead=False, cancel_requested=False, error=None, progress=None,
+            finished_at=None, run_at=db_now(), created_at=db_now(), turn=db_epoch(), version=Job.version + 1,
         )
-    ).one_or_none()  # fmt: skip
+        .returning(Job.queue)
+        .execution_options(synchronize_session=False)
+    )  # fmt: skip
+    try:
+        async with db.begin_nested():
+            row = (await db.execute(again)).one_or_none()
+    except IntegrityError:  # a newer job does the same thing already
+        return False
     if row is not None:
         outbox(db).extend((Ring(row.queue, job_id, 1), Changed(job_id)))
     return row is not None

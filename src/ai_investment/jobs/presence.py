@@ -20,15 +20,12 @@ _PREFIX = "present:"
 async def announce(redis: Redis, name: str) -> None:
     """Run for the life of a worker. A key per process: a stopping sibling cannot hide us."""
     key = f"{_PREFIX}{name}:{socket.gethostname()}:{os.getpid()}"
-    try:
-        while True:
-            try:
-                await redis.set(key, "1", ex=_EXPIRES)
-            except (RedisError, OSError) as cause:
-                log.warning("cannot announce: %s", type(cause).__name__)
-            await asyncio.sleep(_EVERY)
-    finally:
-        await redis.delete(key)
+    while True:
+        try:
+            await redis.set(key, "1", ex=_EXPIRES)
+        except (RedisError, OSError) as cause:
+            log.warning("cannot announce: %s", type(cause).__name__)
+        await asyncio.sleep(_EVERY)
 
 
 async def workers_present(redis: Redis) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import re
 from collections.abc import AsyncGenerator
@@ -24,6 +25,8 @@ from ai_investment.jobs.bell import Bell, Event, Listener, wait_for
 from ai_investment.jobs.enqueue import cancel
 from ai_investment.jobs.errors import TooManyStreams, UnknownJob
 from ai_investment.jobs.models import TERMINAL, Job
+
+log = logging.getLogger(__name__)
 
 MAX_WAIT = 20
 MAX_STREAMS = 500
@@ -77,6 +80,12 @@ def etag(row: Any) -> str:
     return f'"{row.id}-{row.version}"'
 
 
+def matches(if_none_match: str, row: Any) -> bool:
+    """RFC 9110: a list of tags or `*`, compared weakly (a compressing proxy weakens them)."""
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return "*" in tags or etag(row) in tags
+
+
 async def read_job(database: Database, credentials: Credentials, job_id: str) -> Any:
     """The caller and the job in one query. Raises Unauthenticated or UnknownJob."""
     who = caller_row(credentials).subquery()
@@ -108,7 +117,7 @@ async def wait_until(
         while True:
             row = await read_job(database, credentials, job_id)
             left = deadline - asyncio.get_running_loop().time()
-            if row.state in TERMINAL or (seen and etag(row) != seen) or left <= 0:
+            if row.state in TERMINAL or (seen and not matches(seen, row)) or left <= 0:
                 return row
             await wait_for(changed, min(left, _LOOK_AGAIN))
 
@@ -134,7 +143,7 @@ async def get_job(
     headers = {"ETag": etag(row), "Cache-Control": "no-store"}
     if row.state not in TERMINAL:
         headers["Retry-After"] = "1"
-    if seen == etag(row):
+    if seen and matches(seen, row):
         return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
     return Response(view(row), headers=headers)
 
@@ -219,9 +228,10 @@ async def _events(source: _Source, last: str) -> AsyncGenerator[bytes]:
             while not source.request.app.state.draining:
                 # The row first: events emitted before a terminal state are then all in the stream.
                 row = await read_job(source.database, source.credentials, source.job_id)
-                for item in await _new_events(source.bell, source.job_id, last):
-                    last, spoke_at = item.id, loop.time()
-                    yield event(item.name, item.data, item.id)
+                while items := await _new_events(source.bell, source.job_id, last):
+                    for item in items:
+                        last, spoke_at = item.id, loop.time()
+                        yield event(item.name, item.data, item.id)
                 if row.state in TERMINAL:
                     yield event("done", view(row), last if last != "0" else None)
                     return
@@ -262,9 +272,15 @@ class Accepted(Response[Any]):
         async def wait_then_send(scope: Scope, receive: Receive, send: Send) -> None:
             state = request.app.state
             credentials: Credentials = request.state.credentials
-            row = await wait_until(
-                state.database, state.changes, credentials, self.job_id, self.seconds, None
-            )
+            try:
+                row = await wait_until(
+                    state.database, state.changes, credentials, self.job_id, self.seconds, None
+                )
+            except Exception as cause:
+                # The job is accepted whatever happens to the waiting: say so.
+                log.warning("waiting ended: %s", type(cause).__name__)
+                await plain(scope, receive, send)
+                return
             headers = {"Location": path(row.id), "Preference-Applied": f"wait={self.seconds}"}
             status = 200 if row.state in TERMINAL else 202
             if status == 202:

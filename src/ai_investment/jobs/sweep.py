@@ -6,10 +6,11 @@ import sqlalchemy as sa
 
 from ai_investment.db import Database, db_now, outbox
 from ai_investment.jobs.bell import Bell
+from ai_investment.jobs.claim import back_in_queue
 from ai_investment.jobs.declare import QUEUES
 from ai_investment.jobs.enqueue import Changed, Ring
 from ai_investment.jobs.errors import Crashed
-from ai_investment.jobs.models import FAILED, IS_QUEUED, IS_RUNNING, QUEUED, Job
+from ai_investment.jobs.models import FAILED, IS_QUEUED, IS_RUNNING, Job
 
 # A job is normally claimed within milliseconds; after this many seconds its bell may be lost.
 _UNHEARD_AFTER = 2
@@ -54,7 +55,7 @@ async def take_back_expired(database: Database) -> int:
         rows = await db.execute(
             sa.update(Job)
             .where(IS_RUNNING, Job.lease_until < db_now(), Job.attempt < Job.max_attempts)
-            .values(state=QUEUED, lease_until=None, run_at=db_now(), version=Job.version + 1)
+            .values(**back_in_queue(), run_at=db_now(), version=Job.version + 1)
             .returning(Job.queue, Job.id, Job.attempt)
             .execution_options(synchronize_session=False)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from ai_investment.db import db_now
 from ai_investment.http.idempotency import IdempotencyKey
@@ -35,7 +36,7 @@ async def prune(run: Run[object]) -> None:
     while True:
         async with run.database.transaction() as db:
             ids = (await db.scalars(old_jobs.limit(_BATCH))).all()
-            await db.execute(sa.delete(Job).where(Job.id.in_(ids)))
+            await db.execute(sa.delete(Job).where(Job.id.in_(ids), Job.state.in_(TERMINAL)))
         jobs += len(ids)
         if len(ids) < _BATCH:
             break
@@ -44,8 +45,18 @@ async def prune(run: Run[object]) -> None:
         keys = await db.execute(
             sa.delete(IdempotencyKey).where(IdempotencyKey.created_at < db_now(-KEEP_KEYS))
         )
+        # The last firing of a schedule stays: it says when the next one is due.
+        later = aliased(ScheduleFire)
+        latest = sa.select(sa.func.max(later.fire_time)).where(
+            later.schedule == ScheduleFire.schedule
+        )
         fires = await db.execute(
-            sa.delete(ScheduleFire).where(ScheduleFire.fire_time < db_now(-KEEP_DEAD))
+            sa.delete(ScheduleFire)
+            .where(
+                ScheduleFire.fire_time < db_now(-KEEP_DEAD),
+                ScheduleFire.fire_time < latest.scalar_subquery(),
+            )
+            .execution_options(synchronize_session=False)
         )
         run.result = Pruned(jobs, keys.rowcount, fires.rowcount)  # type: ignore[attr-defined]
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell, Listener, queue_key, wait_for, wake_channel
-from ai_investment.jobs.claim import Claimed, claim
+from ai_investment.jobs.claim import Claimed, claim, put_back
 from ai_investment.jobs.declare import JobKind
 from ai_investment.jobs.presence import announce
 from ai_investment.jobs.run import Runner
@@ -104,7 +104,7 @@ class QueueWorker(arq.worker.Worker):
         if not await self._heard(free):
             return False
         try:
-            claimed = await claim(self._database, self.queue, self.kinds, free)
+            claimed = await self._claim(free)
         except (SQLAlchemyError, OSError) as cause:
             log.warning("cannot claim: %s", type(cause).__name__)
             await asyncio.sleep(_POLL_SECONDS)
@@ -112,6 +112,17 @@ class QueueWorker(arq.worker.Worker):
         for item in claimed:
             self._start(item)
         return len(claimed) > 0
+
+    async def _claim(self, free: int) -> list[Claimed]:
+        """Claim; when the worker is stopped meanwhile, what was claimed is given back."""
+        claiming = asyncio.create_task(claim(self._database, self.queue, self.kinds, free))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            async with self._database.transaction() as db:
+                for item in await claiming:
+                    await put_back(db, item, free=True)
+            raise
 
     async def _heard(self, free: int) -> bool:
         """Whether something may wait. Without Redis to ask, SQL is asked at every poll."""
@@ -137,7 +148,9 @@ class QueueWorker(arq.worker.Worker):
         """Release what still runs, then the resources."""
         running = list(self.tasks.values())
         for task in running:
-            task.cancel()
+            # arq cancels at the end of the drain; a second cancel would interrupt the giving back.
+            if not task.cancelling():
+                task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await self._stack.aclose()
 

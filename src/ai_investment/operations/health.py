@@ -16,7 +16,7 @@ from litestar.datastructures import State
 
 from ai_investment.content.models import Document
 from ai_investment.db import Database
-from ai_investment.identity.access import Credentials, Forbidden, provide_user
+from ai_investment.identity.access import User
 from ai_investment.jobs.declare import QUEUES
 from ai_investment.jobs.models import IS_QUEUED, Job
 from ai_investment.jobs.presence import workers_present
@@ -83,8 +83,8 @@ async def ready(state: State) -> Response[Ready]:
 
 @get("/health/detailed", operation_id="HealthDetailed", tags=["Operations"],
      summary="Every dependency; for operators")  # fmt: skip
-async def detailed(state: State, settings: Settings, credentials: Credentials) -> Detailed:
-    await need_operator(credentials, state.database)
+async def detailed(state: State, settings: Settings, user: User) -> Detailed:
+    user.need_admin()
     probes: dict[str, Callable[[], Awaitable[tuple[CheckStatus, str]]]] = {
         "database": lambda: _database(state.database),
         "cache": lambda: _redis(state),
@@ -98,13 +98,6 @@ async def detailed(state: State, settings: Settings, credentials: Credentials) -
     results = await asyncio.gather(*(_timed(probe) for probe in probes.values()))
     checks = dict(zip(probes, results, strict=True))
     return Detailed(_overall(checks), datetime.now(UTC), checks)
-
-
-async def need_operator(credentials: Credentials, database: Database) -> None:
-    """Only an admin's key, or the local user; raises Unauthenticated or Forbidden."""
-    user = await provide_user(credentials, database)
-    if user.role != "admin":
-        raise Forbidden("This needs an operator's key.")
 
 
 def _overall(checks: dict[str, Check]) -> Literal["healthy", "degraded", "unhealthy"]:

@@ -10,10 +10,9 @@ from litestar import Response, get
 from litestar.datastructures import State
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, generate_latest
 
-from ai_investment.identity.access import Credentials
+from ai_investment.identity.access import User
 from ai_investment.jobs.declare import KINDS, QUEUES
 from ai_investment.jobs.models import IS_QUEUED, Job
-from ai_investment.operations.health import need_operator
 
 JOBS = Gauge("jobs", "Jobs in the database by kind and state.", ["kind", "state"])
 DEAD = Gauge("jobs_dead", "Jobs in the dead letter by kind.", ["kind"])
@@ -23,8 +22,8 @@ OLDEST = Gauge(
 
 
 @get("/metrics", include_in_schema=False)
-async def metrics(state: State, credentials: Credentials) -> Response[bytes]:
-    await need_operator(credentials, state.database)
+async def metrics(state: State, user: User) -> Response[bytes]:
+    user.need_admin()
     async with state.database.reading() as read:
         counts = (
             await read.execute(
