@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,19 +21,18 @@ from ai_investment.migrations.upgrade import upgrade
 from tests.doubles.threaded import model_server
 from tests.faults.scene import DOCUMENT, PROCESSES, Scene, reply
 from tests.installation import WORKERS, Installation, ingested
-from tests.services import ChromaServer, PostgresServer, RedisServer
+from tests.services import ChromaServer, PostgresServer, RedisServer, wait_until
 
 BACKENDS = ("sqlite", "postgresql")
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # the server runs as another user than root
-    server = PostgresServer(folder)
-    yield server
-    server.stop()
+def postgres() -> Iterator[PostgresServer]:
+    # Not below pytest's folder: that is root's alone, and the server runs as another user.
+    with tempfile.TemporaryDirectory(prefix="ai-investment-postgres-") as folder:
+        server = PostgresServer(Path(folder))
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -194,4 +194,12 @@ def scene_client(scene: Scene) -> Iterator[httpx.Client]:
     worker.signal(signal.SIGSTOP)
     with scene.installation.client(scene.installation.key()) as client:
         yield client
-    worker.signal(signal.SIGCONT)
+        worker.signal(signal.SIGCONT)
+        # What they asked is answered before the next test counts calls of the model.
+        wait_until(
+            lambda: all(
+                not client.get("/api/v1/jobs", params={"state": state}).json()["items"]
+                for state in ("queued", "running")
+            ),
+            "every question being answered",
+        )
