@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import sqlalchemy as sa
 from litestar import Request, delete, get, post
+from litestar.params import Parameter
 
 from ai_investment.chat.jobs import answer_message
 from ai_investment.chat.models import Conversation, MessageRow
@@ -137,9 +138,11 @@ async def _conversation(db: Db, user: User, wanted: str | None, text: str) -> st
     summary="One's own, newest first",
 )
 async def list_conversations(
-    read: Read, user: User, cursor: str | None = None, limit: int = 20
+    read: Read,
+    user: User,
+    cursor: str | None = None,
+    limit: Annotated[int, Parameter(ge=1, le=100)] = 20,
 ) -> Page[ConversationView]:
-    limit = max(1, min(limit, 100))
     query = sa.select(
         Conversation.id, Conversation.title, Conversation.created_at, Conversation.updated_at
     ).where(Conversation.owner_id == user.id)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Litestar, Request, Response, get
 from litestar.openapi.spec import Components, SecurityScheme
 
 from ai_investment.errors import NotFound
@@ -36,8 +37,12 @@ _START = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#reference", deepLinki
 
 @get("/openapi.json", include_in_schema=False, sync_to_thread=False)
 def openapi_json(request: Request[Any, Any, Any]) -> Response[bytes]:
-    schema = request.app.openapi_schema.to_schema()
-    return Response(msgspec.json.encode(schema), media_type="application/json")
+    return Response(_document(request.app), media_type="application/json")
+
+
+@cache
+def _document(app: Litestar) -> bytes:
+    return msgspec.json.encode(app.openapi_schema.to_schema())
 
 
 @get("/docs", include_in_schema=False, media_type="text/html", sync_to_thread=False)
