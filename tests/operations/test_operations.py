@@ -89,6 +89,7 @@ def test_unknown_places_and_methods_are_problems_too(
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["status"] == status
+    assert (response.headers.get("allow") is not None) == (status == 405)
 
 
 def test_the_trace_and_request_id_go_in_and_out_and_into_logs_of_api_and_worker(

@@ -79,7 +79,10 @@ def _on_http(request: Request[Any, Any, Any], cause: HTTPException) -> Response[
     detail = "" if cause.status_code >= 500 else cause.detail
     if kind is NotFound:
         detail = "There is nothing at this address."
-    return problem_response(request, kind(detail))
+    response = problem_response(request, kind(detail))
+    if allowed := (cause.headers or {}).get("allow"):
+        response.headers["Allow"] = allowed
+    return response
 
 
 def _on_not_text(request: Request[Any, Any, Any], cause: UnicodeDecodeError) -> Response[bytes]:
