@@ -50,8 +50,6 @@ class Client:
 
     enqueue: Callable[[int, float], Awaitable[None]]
     enqueue_batch: Callable[[Sequence[int], float], Awaitable[None]] | None = None
-    settled: Callable[[], Awaitable[list[int]]] | None = None
-    """Numbers of effects that the system itself keeps, in the transaction of the job's end."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,7 @@ def run_process(processes: dict[str, Callable[[Place], Awaitable[None]]]) -> Non
     process = processes[sys.argv[1]]
 
     async def main() -> None:
+        print("started", flush=True)
         await process(Place.of_this_process())
 
     uvloop.run(main())

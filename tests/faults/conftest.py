@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from ai_investment.jobs.enqueue import cancel
-from ai_investment.jobs.models import LIVE, Job
+from ai_investment.jobs.models import TERMINAL, Job
 from tests.conftest import BACKENDS, new_database
 from tests.faults import records
 from tests.faults.ground import Ground
@@ -76,5 +76,5 @@ async def _prepared(site: Site) -> None:
     if not installed:
         await records.install(site.database)
     async with site.database.transaction() as db:
-        for job_id in (await db.scalars(sa.select(Job.id).where(Job.state.in_(LIVE)))).all():
+        for job_id in (await db.scalars(sa.select(Job.id).where(Job.state.not_in(TERMINAL)))).all():
             await cancel(db, job_id)

@@ -66,7 +66,7 @@ async def timed(run: Run[Tools], seconds: float) -> None:
         await count(db, run)
 
 
-@job("test.faults.poison", queue="delivery", attempts=3, lease=1)
+@job("test.faults.poison", queue="delivery", attempts=3, lease=2)
 async def poison(run: Run[Tools]) -> None:
     """Takes its worker with it, as a bug in a parser's C code would."""
     run.use.started("poison", run.job)

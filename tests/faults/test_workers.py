@@ -107,8 +107,9 @@ async def test_a_worker_told_to_stop_ends_what_it_can_and_gives_the_rest_back(
     await ground.started("short")
     await ground.started("long")
     worker.signal(signal.SIGTERM)
-    late = await ground.put(kinds.timed, 0)  # a stopping worker takes nothing new
     ground.open_gate("soon")
+    await ground.ended(short)
+    late = await ground.put(kinds.timed, 0)  # a stopping worker takes nothing new
     assert worker.ended() == 0
     rows = [await ground.job(job_id) for job_id in (short, long, late)]
     assert [(row.state, row.attempt) for row in rows] == [

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import sqlalchemy as sa
-
 from ai_investment.adapters.redis import connect_redis
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
@@ -14,28 +12,18 @@ from ai_investment.jobs.declare import job
 from ai_investment.jobs.enqueue import enqueue, enqueue_many
 from ai_investment.jobs.run import Run
 from ai_investment.jobs.worker import QueueWorker, Scheduler
-from ai_investment.migrations.upgrade import upgrade
 from benchmarks.jobs.system import SLOTS, Client, Effects, Place, System, run_process
 
 _OWNER = "usr_bench"
 _LEASE = 5
 # The scheduler looks for expired leases this often.
 _SWEEP = 2
-_EFFECTS = sa.table("bench_effects", sa.column("number", sa.Integer))
 
 
 @job("bench.tiny", queue="delivery", lease=_LEASE)
 async def tiny(run: Run[Effects], number: int, seconds: float) -> None:
-    """No effect in SQL but its result: it is settled together with others."""
+    """Its effect in SQL is its result, written with the job's end."""
     run.result = await run.use.work(number, seconds)
-
-
-@job("bench.settled", queue="delivery", lease=_LEASE)
-async def settled(run: Run[Effects], number: int, seconds: float) -> None:
-    """Also has an effect in SQL, in the transaction of its end. No key keeps it from being doubled."""
-    result = await run.use.work(number, seconds)
-    async with run.settle(result) as db:
-        await db.execute(sa.insert(_EFFECTS).values(number=number))
 
 
 def _open(place: Place) -> tuple[Database, Bell]:
@@ -45,26 +33,23 @@ def _open(place: Place) -> tuple[Database, Bell]:
 
 @asynccontextmanager
 async def connect(place: Place) -> AsyncIterator[Client]:
+    # Here and not above: workers import no Alembic, and their memory is measured.
+    from ai_investment.migrations.upgrade import upgrade
+
     database, bell = _open(place)
     await upgrade(database)
-    async with database.transaction() as db:
-        await db.execute(sa.text("CREATE TABLE IF NOT EXISTS bench_effects (number INTEGER)"))
 
     async def one(number: int, seconds: float) -> None:
         async with database.transaction() as db:
-            await enqueue(db, _OWNER, settled if seconds else tiny, number, seconds)
+            await enqueue(db, _OWNER, tiny, number, seconds)
 
     async def many(numbers: Sequence[int], seconds: float) -> None:
         calls = [{"number": number, "seconds": seconds} for number in numbers]
         async with database.transaction() as db:
-            await enqueue_many(db, _OWNER, settled if seconds else tiny, calls)
-
-    async def effects() -> list[int]:
-        async with database.reading() as read:
-            return list((await read.scalars(sa.select(_EFFECTS.c.number))).all())
+            await enqueue_many(db, _OWNER, tiny, calls)
 
     try:
-        yield Client(one, many, effects)
+        yield Client(one, many)
     finally:
         await database.dispose()
         await bell.redis.aclose()
@@ -76,9 +61,7 @@ async def _worker(place: Place) -> None:
         yield Effects(place.effects)
 
     database, bell = _open(place)
-    await QueueWorker(
-        "delivery", [tiny, settled], database, bell, resources, max_jobs=SLOTS
-    ).async_run()
+    await QueueWorker("delivery", [tiny], database, bell, resources, max_jobs=SLOTS).async_run()
 
 
 async def _scheduler(place: Place) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from procrastinate import App, PsycopgConnector
+from procrastinate.types import JSONDict
 
 from benchmarks.jobs.system import SLOTS, Client, Effects, Place, System, run_process
 
@@ -30,9 +31,8 @@ async def connect(place: Place) -> AsyncIterator[Client]:
             await work.defer_async(number=number, seconds=seconds)
 
         async def enqueue_batch(numbers: Sequence[int], seconds: float) -> None:
-            await work.batch_defer_async(
-                *({"number": number, "seconds": seconds} for number in numbers)
-            )
+            jobs: list[JSONDict] = [{"number": number, "seconds": seconds} for number in numbers]
+            await work.batch_defer_async(*jobs)
 
         yield Client(enqueue, enqueue_batch)
 

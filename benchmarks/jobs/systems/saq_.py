@@ -41,7 +41,9 @@ async def _worker(place: Place) -> None:
 
     queue = RedisQueue.from_url(place.redis_url)
     await queue.connect()
-    await Worker(queue, [("work", work)], concurrency=SLOTS, timers={"sweep": _SWEEP}).start()
+    worker = Worker(queue, [("work", work)], concurrency=SLOTS)
+    worker.timers["sweep"] = _SWEEP
+    await worker.start()
 
 
 SAQ = System(
@@ -50,7 +52,8 @@ SAQ = System(
     connect=connect,
     recovers_after=_TIMEOUT + _SWEEP,
     settings=f"{SLOTS} slots (stock 10), {_ATTEMPTS} attempts (stock 1), "
-    f"timeout {_TIMEOUT} s (stock 10 s), sweep every {_SWEEP} s (stock 60 s)",
+    f"timeout {_TIMEOUT} s (stock 10 s), sweep every {_SWEEP} s (stock 60 s); its sweep waits 5 s "
+    "for each job of a dead worker, one after another: what is lost here comes back minutes later",
 )
 
 if __name__ == "__main__":
