@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -48,37 +49,43 @@ async def claim(
     A kind this worker does not know (it is older than the API during a rolling deploy) is left for
     a worker that knows it. Two claims at once never get the same job.
     """
+    values = {"wanted": queue, "kinds": list(kinds), "free": limit}
+    async with database.transaction() as db:
+        rows = (await db.execute(_statement(), values)).all()
+        outbox(db).extend(Changed(row.id) for row in rows)
+    return [Claimed(*row) for row in rows]
+
+
+@cache
+def _statement() -> Any:
+    """Built once: putting the statement together costs more than running it."""
     due = (
         sa.select(Job.id)
         .where(
-            Job.queue == queue,
+            Job.queue == sa.bindparam("wanted"),
             IS_QUEUED,
-            Job.kind.in_(kinds),
+            Job.kind.in_(sa.bindparam("kinds", expanding=True)),
             Job.run_at <= db_now(),
         )
         .order_by(Job.priority, Job.turn)
-        .limit(limit)
+        .limit(sa.bindparam("free"))
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    statement = (
-        sa.update(Job)
-        .where(Job.id.in_(sa.select(due.c.id)))
+    table: Any = Job.__table__
+    return (
+        sa.update(table)
+        .where(table.c.id.in_(sa.select(due.c.id)))
         .values(
             state=RUNNING,
-            attempt=Job.attempt + 1,
-            fence=Job.fence + 1,
-            version=Job.version + 1,
-            lease_until=db_now(Job.lease_seconds),
+            attempt=table.c.attempt + 1,
+            fence=table.c.fence + 1,
+            version=table.c.version + 1,
+            lease_until=db_now(table.c.lease_seconds),
             started_at=db_now(),
         )
-        .returning(*(getattr(Job, field) for field in Claimed.__struct_fields__))
-        .execution_options(synchronize_session=False)
+        .returning(*(table.c[field] for field in Claimed.__struct_fields__))
     )
-    async with database.transaction() as db:
-        rows = (await db.execute(statement)).all()
-        outbox(db).extend(Changed(row.id) for row in rows)
-    return [Claimed(*row) for row in rows]
 
 
 def held(claimed: Claimed) -> sa.ColumnElement[bool]:

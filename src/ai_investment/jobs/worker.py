@@ -92,19 +92,24 @@ class QueueWorker(arq.worker.Worker):
         )
         self._announce(self.queue)
         async with self._ear.woken("") as self._wake:
+            rang = False
             while True:
-                if not await self._pick_up():
-                    await wait_for(self._wake, _POLL_SECONDS)
+                if not (rang := await self._pick_up(rang)):
+                    rang = await wait_for(self._wake, _POLL_SECONDS)
 
-    async def _pick_up(self) -> bool:
-        """Fill the free slots; True when there may be more to do at once."""
+    async def _pick_up(self, rang: bool) -> bool:
+        """Fill the free slots; True when there may be more to do at once.
+
+        When the bell rang, SQL is asked at once, and the messages are taken off the queue meanwhile.
+        """
         free = self.max_jobs - len(self.tasks)
         if not self.allow_pick_jobs or free <= 0:
             return False
-        if not await self._heard(free):
-            return False
         try:
-            claimed = await self._claim(free)
+            if rang:
+                claimed, _ = await asyncio.gather(self._claim(free), self._heard(free))
+            else:
+                claimed = await self._claim(free) if await self._heard(free) else []
         except (SQLAlchemyError, OSError) as cause:
             log.warning("cannot claim: %s", type(cause).__name__)
             await asyncio.sleep(_POLL_SECONDS)
@@ -138,8 +143,10 @@ class QueueWorker(arq.worker.Worker):
         task.add_done_callback(lambda ended: self._ended(claimed.id, ended))
 
     def _ended(self, job_id: str, task: asyncio.Task[Any]) -> None:
+        if len(self.tasks) >= self.max_jobs:
+            # Only then may something wait that nobody has taken.
+            self._wake.set()
         self.tasks.pop(job_id, None)
-        self._wake.set()
         if not task.cancelled() and (cause := task.exception()):
             # The outcome could not be written; the lease runs out and the sweeper takes the job back.
             log.error("outcome not written: %s", type(cause).__name__, extra={"job_id": job_id})
