@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -117,20 +117,17 @@ class Runner:
 
     async def _attempt(self, run: Run[Any]) -> str:
         try:
-            verdict = await self._call(run)
+            return await self._call(run)
         except LeaseLost:
             raise
         except Later as later:
-            return await self._put_off(run.job, later)
+            return await _through(self._put_off(run.job, later))
         except Problem as problem:
-            async with self._database.transaction() as db:
-                await claims.fail(db, run.job, problem.body(), dead=False)
-            return "failed"
+            return await _through(self._fail(run.job, problem))
         except Exception as cause:
             words = {"kind": run.job.kind, "attempt": run.job.attempt}
             log.exception("attempt failed", extra=words)
-            return await self._retry_or_bury(run.job, cause)
-        return verdict
+            return await _through(self._retry_or_bury(run.job, cause))
 
     async def _call(self, run: Run[Any]) -> str:
         """The function under its lease, then its end if it has not settled itself."""
@@ -145,7 +142,7 @@ class Runner:
         except asyncio.CancelledError:
             if run.settled:
                 return "succeeded"
-            return await self._end_cancelled(run.job, held.verdict)
+            return await _through(self._end_cancelled(run.job, held.verdict))
         finally:
             self._keeper.let_go(held)
         return "succeeded"
@@ -160,6 +157,11 @@ class Runner:
                 return "cancelled"
             await claims.put_back(db, job, free=True)
         return "released"
+
+    async def _fail(self, job: Claimed, problem: Problem) -> str:
+        async with self._database.transaction() as db:
+            await claims.fail(db, job, problem.body(), dead=False)
+        return "failed"
 
     async def _put_off(self, job: Claimed, later: Later) -> str:
         async with self._database.transaction() as db:
@@ -181,3 +183,12 @@ class Runner:
             delay = random.uniform(ceiling / 2, ceiling)
             await claims.put_back(db, job, delay=delay, error=error)
         return "retry"
+
+
+async def _through(outcome: Coroutine[Any, Any, str]) -> str:
+    """Write an outcome to its end, also when the worker is stopped meanwhile."""
+    writing = asyncio.ensure_future(outcome)
+    try:
+        return await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        return await writing
