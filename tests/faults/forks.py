@@ -75,6 +75,6 @@ def _born(
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(file, 1)
     os.dup2(file, 2)
-    sys.stdin = Path(os.devnull).open()
+    sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - for the life of the process
     os.environ.update(env)
     target(*args, **kw)

@@ -113,7 +113,9 @@ class Ground:
     async def jobs(self, ids: Sequence[str] | None = None) -> list[Any]:
         query = sa.select(Job.__table__).order_by(Job.id)
         async with self.database.reading() as read:
-            return list((await read.execute(query if ids is None else query.where(Job.id.in_(ids)))).all())
+            return list(
+                (await read.execute(query if ids is None else query.where(Job.id.in_(ids)))).all()
+            )
 
     async def in_state(self, state: str, ids: Sequence[str] | None = None) -> list[str]:
         return [row.id for row in await self.jobs(ids) if row.state == state]

@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ai_investment.answers.models import Model
 from ai_investment.db import Db
 from ai_investment.jobs.declare import job
+from ai_investment.jobs.errors import Later
 from ai_investment.jobs.run import Run
 from tests.faults.records import EFFECTS
 
 
 @dataclass(frozen=True)
-class Nowhere:
-    """An embedding model and a vector store with nothing in them: every question is abstained from."""
+class Nothing:
+    """An embedding model that has embedded nothing, so that every question is abstained from."""
 
     name: str = "nothing"
+    model: Model = Model("nobody", "nothing", None)  # noqa: RUF009 - never changed
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,9 @@ class Tools:
     """What the tests' worker provides. Files outlive its processes: what was started, which gates are open."""
 
     folder: Path
-    embedder: Nowhere = Nowhere()
-    vectors: Nowhere = Nowhere()
-    answerer: Any = None
+    embedder: Nothing = Nothing()
+    vectors: Nothing = Nothing()
+    answerer: Nothing = Nothing()
 
     def started(self, name: str, claimed: Any) -> None:
         line = f"{name} {claimed.id} {claimed.attempt} {os.getpid()}\n"
@@ -66,16 +69,35 @@ async def timed(run: Run[Tools], seconds: float) -> None:
         await count(db, run)
 
 
-@job("test.faults.poison", queue="delivery", attempts=3, lease=2)
+@job("test.faults.poison", queue="delivery", attempts=3, lease=1)
 async def poison(run: Run[Tools]) -> None:
     """Takes its worker with it, as a bug in a parser's C code would."""
     run.use.started("poison", run.job)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@job("test.faults.beside", queue="delivery", attempts=3, lease=1)
+async def beside(run: Run[Tools], gate: str) -> None:
+    """Innocent work with the policy of the poison."""
+    run.use.started("beside", run.job)
+    await run.use.opened(gate)
+    async with run.settle() as db:
+        await count(db, run)
+
+
 @job("test.faults.novel", queue="delivery", attempts=2, lease=2)
 async def novel(run: Run[Tools]) -> None:
     """A kind that only the workers of the newer release know."""
+    async with run.settle() as db:
+        await count(db, run)
+
+
+@job("test.faults.postponed", queue="delivery", attempts=3, lease=2)
+async def postponed(run: Run[Tools], seconds: float) -> None:
+    """Says "later" the first time."""
+    run.use.started("postponed", run.job)
+    if run.job.fence == 1:
+        raise Later(seconds)
     async with run.settle() as db:
         await count(db, run)
 
@@ -96,4 +118,11 @@ async def tells(run: Run[Tools], gate: str, seconds: float, size: int) -> None:
         await asyncio.sleep(seconds)
 
 
-EFFECTFUL = ("test.faults.held", "test.faults.timed", "test.faults.novel", "chat.answer_message")
+EFFECTFUL = (
+    held.name,
+    timed.name,
+    beside.name,
+    novel.name,
+    postponed.name,
+    "chat.answer_message",
+)

@@ -54,9 +54,7 @@ async def _one_end_each(ground: Ground, rows: dict[str, Any]) -> None:
 async def _no_effect_twice(ground: Ground, rows: dict[str, Any]) -> None:
     async with ground.database.reading() as read:
         effects = Counter((await read.execute(sa.select(EFFECTS.c.job_id))).scalars())
-    wanted = {
-        row.id for row in rows.values() if row.kind in EFFECTFUL and row.state == "succeeded"
-    }
+    wanted = {row.id for row in rows.values() if row.kind in EFFECTFUL and row.state == "succeeded"}
     assert effects == Counter(wanted), f"doubled, lost or stray: {effects - Counter(wanted)}"
 
 

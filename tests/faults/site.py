@@ -85,9 +85,7 @@ class Site(Ground):
     async def person(self, role: str = "user") -> Person:
         """A new user with a key of their own."""
         async with self.database.transaction() as db:
-            made = await create_key(
-                db, self.env["SECRET_KEY"], name="tester", role=role, days=1
-            )
+            made = await create_key(db, self.env["SECRET_KEY"], name="tester", role=role, days=1)
         person = Person(self, made.user_id, made.key)
         self._people.append(person)
         return person

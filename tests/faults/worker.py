@@ -1,6 +1,6 @@
 """Processes of fault tests: a worker with the tests' kinds, and the scheduler as the command starts it.
 
-    python -m tests.faults.worker QUEUE FOLDER    a worker with every kind of that queue, for skewed clocks
+python -m tests.faults.worker QUEUE FOLDER    a worker with every kind of that queue, for skewed clocks
 """
 
 from __future__ import annotations

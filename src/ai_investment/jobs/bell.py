@@ -28,14 +28,25 @@ _EVENTS_KEPT = 2000
 # Takes due messages off an arq queue in one step; returns how many. What to run, SQL says: a message
 # tells only that something waits, so that one that is lost, doubled or forged changes nothing.
 _TAKE = """
-local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
 if #ids == 0 then return 0 end
 redis.call('ZREM', KEYS[1], unpack(ids))
 local payloads = {}
-for i, id in ipairs(ids) do payloads[i] = ARGV[3] .. id end
+for i, id in ipairs(ids) do payloads[i] = ARGV[2] .. id end
 redis.call('DEL', unpack(payloads))
 return #ids
 """
+
+
+# A message for later: due by Redis's own clock, which publisher and taker share.
+_PUT_OFF = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+return redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[2])
+"""
+_DUE_AT_ONCE = 1
 
 
 def queue_key(queue: str) -> str:
@@ -86,7 +97,11 @@ class Bell:
                 serializer=msgspec.json.encode,
             )
             pipe.set(job_key_prefix + arq_id, payload, px=_MESSAGE_TTL_MS)
-            pipe.zadd(queue_key(message.queue), {arq_id: now + int(message.delay * 1000)})
+            if message.delay:
+                delay = str(int(message.delay * 1000))
+                pipe.eval(_PUT_OFF, 1, queue_key(message.queue), delay, arq_id)
+            else:
+                pipe.zadd(queue_key(message.queue), {arq_id: _DUE_AT_ONCE})
         for queue in {message.queue for message in messages if isinstance(message, Ring)}:
             pipe.publish(wake_channel(queue), "")
         await pipe.execute()
@@ -100,7 +115,6 @@ class Bell:
                     _TAKE,
                     1,
                     queue_key(queue),
-                    str(int(time.time() * 1000)),
                     str(limit),
                     job_key_prefix,
                 ),
