@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from ai_investment.adapters.minilm import MiniLM, load_minilm
-
 from ai_investment.adapters.chroma import ChromaVectors
+from ai_investment.adapters.minilm import MiniLM, load_minilm
 from ai_investment.content.jobs import index_document
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
