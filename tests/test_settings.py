@@ -83,3 +83,15 @@ def test_no_secret_shows_when_settings_or_their_faults_are_printed() -> None:
     settings = read_settings({"SECRET_KEY": secret, "REDIS_URL": f"redis://:{secret}@h/0"})
     assert secret not in repr(settings)
     assert all(secret not in fault for fault in faults({"REDIS_URL": secret, "SECRET_KEY": secret}))
+
+
+@pytest.mark.parametrize("port", ["8000", "-1", "65536"])
+def test_the_internal_listener_has_a_port_of_its_own(port: str) -> None:
+    [fault] = faults({"METRICS_PORT": port})
+    assert fault.startswith("METRICS_PORT:")
+
+
+def test_the_models_cache_may_stand_outside_the_data_folder() -> None:
+    assert read_settings({}).model_cache == Path("data/models")
+    elsewhere = {"AI_INVESTMENT_MODEL_DIRECTORY": "/usr/share/models"}
+    assert read_settings(elsewhere).model_cache == Path("/usr/share/models")

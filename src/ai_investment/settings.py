@@ -39,6 +39,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ai_investment_data_directory: Path = _setting(
         Path("data"), "AI_INVESTMENT_DATA_DIRECTORY", "uploads and the embedding model's cache"
     )
+    ai_investment_model_directory: str = _setting(
+        "",
+        "AI_INVESTMENT_MODEL_DIRECTORY",
+        "the embedding model's cache elsewhere: the container image has it built in",
+    )
     ai_investment_local_user: bool = _setting(
         False,
         "AI_INVESTMENT_LOCAL_USER",
@@ -46,6 +51,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     api_host: str = _setting("127.0.0.1", "API_HOST", "address the API listens on")
     api_port: int = _setting(8000, "API_PORT", "port the API listens on")
+    metrics_port: int = _setting(
+        0,
+        "METRICS_PORT",
+        "internal listener of this process on API_HOST: /metrics and /health without a key; 0: none",
+    )
     api_debug: bool = _setting(False, "API_DEBUG", "more detail in logs; never in production")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting(
         "INFO", "LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR"
@@ -96,6 +106,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def model_cache(self) -> Path:
+        if self.ai_investment_model_directory:
+            return Path(self.ai_investment_model_directory)
         return self.ai_investment_data_directory / "models"
 
     def __repr__(self) -> str:
@@ -167,6 +179,10 @@ def _inconsistencies(settings: Settings) -> list[str]:
     faults = []
     if not 0 < settings.api_port < 65536:
         faults.append(f"API_PORT: {settings.api_port} is not a port (1 to 65535)")
+    if not 0 <= settings.metrics_port < 65536 or settings.metrics_port == settings.api_port:
+        faults.append(
+            f"METRICS_PORT: {settings.metrics_port} is not 0 or a port (1 to 65535) besides API_PORT"
+        )
     for name, pattern in _URLS.items():
         if not re.match(pattern, getattr(settings, name)):
             faults.append(f"{name.upper()}: not a URL of the form {_FORMS[name]}")
