@@ -11,6 +11,7 @@ from ai_investment.answers.answer import answer_question
 from ai_investment.answers.models import Answerer
 from ai_investment.chat.models import Conversation, MessageRow
 from ai_investment.content.find import Passage, find_passages
+from ai_investment.content.neighbours import with_neighbours
 from ai_investment.content.vectors import Embedder, Vectors
 from ai_investment.db import db_now
 from ai_investment.errors import NotFound
@@ -46,7 +47,7 @@ async def answer_message(run: Run[Answering], message_id: str) -> None:
     async def find(text: str) -> list[Passage]:
         found = await find_passages(run.database, run.use.embedder, run.use.vectors, text)
         await run.progress("writing")
-        return found
+        return await with_neighbours(run.database, found)
 
     answer = await answer_question(
         message_id, question, find=find, answerer=run.use.answerer, show=run.delta
