@@ -7,7 +7,6 @@ from typing import Protocol
 import msgspec
 import sqlalchemy as sa
 
-from ai_investment.answers.answer import answer_question
 from ai_investment.answers.models import Answerer
 from ai_investment.chat.models import Conversation, MessageRow
 from ai_investment.content.find import Passage, find_passages
@@ -36,6 +35,9 @@ class MessageGone(NotFound):
 @job("chat.answer_message", queue="answers", attempts=4, lease=15, priority=1, quota=20)
 async def answer_message(run: Run[Answering], message_id: str) -> None:
     """Answer one message; running twice changes nothing."""
+    # Here, because the API imports this module too and composes nothing.
+    from ai_investment.answers.answer import answer_question
+
     async with run.database.reading() as read:
         question = (
             await read.execute(sa.select(MessageRow.text).where(MessageRow.id == message_id))
