@@ -153,6 +153,9 @@ class PostgresServer:
     def stop(self) -> None:
         self._control(self._data, "stop", "-m", "immediate")
 
+    def start(self) -> None:
+        self._control(self._data, "start")
+
     def _control(self, data: Path, *what: str) -> None:
         options = (
             f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=off "

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.services import wait_until
+from tests.faults.waiting import until
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["pytest", "tests.faults.worker"])
@@ -43,20 +43,20 @@ class Fork:
             self.signal(signal.SIGKILL)
         self._process.join(10)
 
-    def stop(self) -> int | None:
+    async def stop(self) -> int | None:
         """SIGTERM, and the exit code."""
         if self.alive:
             self.signal(signal.SIGTERM)
-        return self.ended()
+        return await self.ended()
 
-    def ended(self, seconds: float = 30) -> int | None:
-        """Wait for its end; the exit code, or None when it is still there."""
-        self._process.join(seconds)
+    async def ended(self) -> int | None:
+        """Wait for its end; the exit code."""
+        await until(lambda: not self.alive, "the end of a process")
         return self._process.exitcode
 
-    def ready(self) -> None:
+    async def ready(self) -> None:
         """Wait until it says that it takes work."""
-        wait_until(lambda: self._says("worker ready") or not self.alive, "a worker being ready")
+        await until(lambda: self._says("worker ready") or not self.alive, "a worker being ready")
         assert self.alive, self.text()[-3000:]
 
     def text(self) -> str:

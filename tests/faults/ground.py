@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +17,7 @@ from ai_investment.jobs.declare import JobKind
 from ai_investment.jobs.enqueue import enqueue
 from ai_investment.jobs.models import Job
 from tests.faults.forks import Fork
+from tests.faults.waiting import until
 from tests.faults.worker import run_scheduler, run_worker
 from tests.services import RedisServer
 
@@ -35,17 +34,6 @@ class Start(NamedTuple):
     job_id: str
     attempt: int
     pid: int
-
-
-async def until(probe: Callable[[], Any], what: str, seconds: float = 40) -> None:
-    """Wait for a condition with an end, asking often; the probe may be asynchronous."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = probe()
-        if await found if inspect.isawaitable(found) else found:
-            return
-        await asyncio.sleep(0.03)
-    raise AssertionError(f"{what} did not happen within {seconds:.0f} s")
 
 
 class Ground:
@@ -82,18 +70,20 @@ class Ground:
 
     # Processes
 
-    def worker(self, queue: str = "delivery", **options: Any) -> Fork:
+    async def worker(self, queue: str = "delivery", **options: Any) -> Fork:
         """A worker with the tests' kinds, ready; options: kinds, slots, drain."""
-        return self._fork(run_worker, queue, str(self.folder), **options)
+        return await self._fork({}, run_worker, queue, str(self.folder), **options)
 
-    def scheduler(self) -> Fork:
-        return self._fork(run_scheduler)
+    async def scheduler(self, **env: str) -> Fork:
+        return await self._fork(env, run_scheduler)
 
-    def _fork(self, target: Callable[..., None], *args: Any, **options: Any) -> Fork:
-        log = self.folder / f"{target.__name__}-{len(self.forks)}-{time.monotonic_ns()}.log"
-        fork = Fork(log, self.env, target, *args, **options)
+    async def _fork(
+        self, env: dict[str, str], target: Callable[..., None], *args: Any, **options: Any
+    ) -> Fork:
+        log = self.folder / f"{target.__name__}-{time.monotonic_ns()}.log"
+        fork = Fork(log, {**self.env, **env}, target, *args, **options)
         self.forks.append(fork)
-        fork.ready()
+        await fork.ready()
         return fork
 
     # Work

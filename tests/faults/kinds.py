@@ -69,14 +69,14 @@ async def timed(run: Run[Tools], seconds: float) -> None:
         await count(db, run)
 
 
-@job("test.faults.poison", queue="delivery", attempts=3, lease=1)
+@job("test.faults.poison", queue="delivery", attempts=2, lease=1)
 async def poison(run: Run[Tools]) -> None:
     """Takes its worker with it, as a bug in a parser's C code would."""
     run.use.started("poison", run.job)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@job("test.faults.beside", queue="delivery", attempts=3, lease=1)
+@job("test.faults.beside", queue="delivery", attempts=2, lease=1)
 async def beside(run: Run[Tools], gate: str) -> None:
     """Innocent work with the policy of the poison."""
     run.use.started("beside", run.job)
@@ -102,7 +102,7 @@ async def postponed(run: Run[Tools], seconds: float) -> None:
         await count(db, run)
 
 
-@job("test.faults.brief", queue="delivery", attempts=3, lease=10)
+@job("test.faults.brief", queue="delivery", attempts=2, lease=10)
 async def brief(run: Run[Tools]) -> None:
     """No effects of its own: settled together with others."""
     await asyncio.sleep(0.01)

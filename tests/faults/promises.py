@@ -9,9 +9,10 @@ import sqlalchemy as sa
 
 from ai_investment.db import db_now
 from ai_investment.jobs.models import TERMINAL, Job
-from tests.faults.ground import Ground, until
+from tests.faults.ground import Ground
 from tests.faults.kinds import EFFECTFUL
 from tests.faults.records import EFFECTS, MOVES
+from tests.faults.waiting import until
 
 # A sweep every 2 s, and as much again for a busy machine.
 _SWEEP = 4

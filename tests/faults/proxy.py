@@ -1,11 +1,11 @@
-"""A TCP proxy that can cut connections, refuse them, or keep the answer to a COMMIT to itself."""
+"""A TCP proxy that can cut connections, or keep the answer to a COMMIT to itself."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 _COMMIT = b"COMMIT"
 
@@ -19,7 +19,6 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._to_swallow = 0
         self.swallowed = 0
-        self.refusing = False
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -43,9 +42,6 @@ class Proxy:
             writer.transport.abort()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.refusing:
-            writer.transport.abort()
-            return
         try:
             theirs, to_them = await asyncio.open_connection("127.0.0.1", self._target_port)
         except OSError:
@@ -54,10 +50,14 @@ class Proxy:
         both = {writer, to_them}
         self._open |= both
         secret = asyncio.Event()
-        with suppress(OSError):
-            await asyncio.gather(
-                self._ask(reader, to_them, secret), self._answer(theirs, writer, secret)
-            )
+        pumps = {
+            asyncio.create_task(self._ask(reader, to_them, secret)),
+            asyncio.create_task(self._answer(theirs, writer, secret)),
+        }
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
         for end in both:
             end.transport.abort()
         self._open -= both
@@ -71,7 +71,6 @@ class Proxy:
                 secret.set()
             to_them.write(data)
             await to_them.drain()
-        raise ConnectionResetError
 
     async def _answer(
         self, theirs: asyncio.StreamReader, writer: asyncio.StreamWriter, secret: asyncio.Event
@@ -82,7 +81,6 @@ class Proxy:
                 break
             writer.write(data)
             await writer.drain()
-        raise ConnectionResetError
 
 
 @contextmanager

@@ -6,5 +6,6 @@ import os
 
 import pytest
 
-COUNT = int(os.environ.get("FAULT_SEEDS", "1"))
+COUNT = int(os.environ.get("FAULT_SEEDS") or 1)
 seeded = pytest.mark.parametrize("seed", range(COUNT))
+thorough = pytest.mark.skipif(COUNT == 1, reason="slow, and shown faster by another test here")

@@ -22,7 +22,7 @@ class Person:
     """A user and their connection to the API; what they are promised, the ground remembers."""
 
     def __init__(self, site: Site, user_id: str, key: str) -> None:
-        self.id = user_id
+        self.id, self.key = user_id, key
         self._site = site
         self.http = httpx.AsyncClient(
             base_url=site.api.url, headers={"X-API-Key": key}, timeout=40, trust_env=False,
@@ -36,6 +36,16 @@ class Person:
         if response.status_code == 202:
             self._site.accepted.add(response.json()["job"]["id"])
         return response
+
+    async def insist(self, key: str) -> list[httpx.Response]:
+        """Ask with one idempotency key until there is a promise; returns every answer on the way."""
+        answers: list[httpx.Response] = []
+        async with asyncio.timeout(60):
+            while not answers or answers[-1].status_code != 202:
+                if answers:
+                    await asyncio.sleep(0.2)
+                answers.append(await self.ask(key))
+        return answers
 
     async def asked(self) -> str:
         """Ask, be promised an answer, and return the job's id."""
@@ -79,6 +89,12 @@ class Site(Ground):
             self.api.start("api")
         self.accepted.clear()
 
+    def close(self) -> None:
+        """End everything, when the session ends."""
+        self.stop()
+        self.api.stop()
+        self.redis.process.kill()
+
     def kill_api(self) -> None:
         self.api.processes["api"].kill()
 
@@ -89,6 +105,11 @@ class Site(Ground):
         person = Person(self, made.user_id, made.key)
         self._people.append(person)
         return person
+
+    async def jobs_of(self, people: list[Person]) -> list[str]:
+        """All their jobs, whether anybody was told of them or not."""
+        owners = {person.id for person in people}
+        return [row.id for row in await self.jobs() if row.owner_id in owners]
 
     async def leave(self) -> None:
         """Close what people have open."""

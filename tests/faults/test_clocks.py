@@ -1,10 +1,11 @@
-"""Clocks that are five minutes wrong: only the database's clock decides anything."""
+"""Clocks that are five minutes wrong: only the database's clock and that of Redis decide anything."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,75 +17,60 @@ from ai_investment.jobs.models import Job
 from ai_investment.jobs.schedule import ScheduleFire
 from ai_investment.jobs.upkeep import prune
 from tests.faults import kinds
-from tests.faults.ground import Ground, until
+from tests.faults.both import on_both_databases
+from tests.faults.ground import Ground
 from tests.faults.promises import promises_kept
-from tests.faults.seeds import seeded
-from tests.services import Process, wait_until
+from tests.faults.seeds import COUNT
+from tests.faults.waiting import until
+from tests.services import Process
 
-_MINUTES = 5
+_SKEW = 300
 # Far below the skew, far above what an idle machine needs.
 _SOON = 30
+# The clock is slow beside one database and fast beside the other; with more than one seed both ways.
+skewed_clocks = pytest.mark.parametrize("slow_beside", ["sqlite", "postgresql"][:COUNT])
 
 
-class Skewed:
-    """Starts processes whose clock is wrong: early for one database, late for the other, then swapped."""
-
-    def __init__(self, ground: Ground, seed: int) -> None:
-        self._ground = ground
-        early = ground.database_url.startswith("sqlite") == (seed % 2 == 0)
-        self.seconds = -60 * _MINUTES if early else 60 * _MINUTES
-        self.processes: list[Process] = []
-
-    def start(self, module: str, *arguments: str) -> Process:
-        log = self._ground.folder / f"skewed-{len(self.processes)}.log"
-        skew = {"PYTHONPATH": str(Path(__file__).parent / "skew"), "CLOCK_SKEW": str(self.seconds)}
-        command = [sys.executable, "-m", module, *arguments]
-        process = Process(command, log, {**self._ground.env, **skew})
-        self.processes.append(process)
-        wait_until(lambda: "worker ready" in process.text(), "a skewed process being ready", 60)
-        return process
-
-
-@pytest.fixture
-def skewed(ground: Ground, seed: int) -> Iterator[Skewed]:
-    skewed = Skewed(ground, seed)
-    yield skewed
-    for process in skewed.processes:
+@asynccontextmanager
+async def skewed(
+    ground: Ground, slow_beside: str, module: str, *arguments: str
+) -> AsyncIterator[Process]:
+    """A process with a wrong clock, ready, while the block runs."""
+    skew = -_SKEW if ground.database_url.startswith(slow_beside) else _SKEW
+    wrong = {"PYTHONPATH": str(Path(__file__).parent / "skew"), "CLOCK_SKEW": str(skew)}
+    command = [sys.executable, "-m", module, *arguments]
+    process = Process(command, ground.folder / "skewed.log", {**ground.env, **wrong})
+    try:
+        await until(lambda: "worker ready" in process.text(), "a skewed process being ready")
+        yield process
+    finally:
         process.kill()
 
 
-@seeded
+@skewed_clocks
+@on_both_databases
 async def test_a_worker_with_a_wrong_clock_claims_and_keeps_leases_like_any_other(
-    ground: Ground, skewed: Skewed
+    ground: Ground, slow_beside: str
 ) -> None:
     """Row 24."""
-    worker = skewed.start("tests.faults.worker", "delivery", str(ground.folder))
-    held = await ground.put(kinds.held, "held", "gate")
-    await until(lambda: ground.starts("held"), "a claim by the skewed worker", _SOON)
-
-    async def renewed() -> bool:
-        async with ground.database.reading() as read:
-            past = Job.started_at < db_now(-2.5)  # longer ago than the lease
-            return (await read.execute(sa.select(Job.id).where(past))).first() is not None
-
-    await until(renewed, "a renewal")
-    assert (await ground.job(held)).attempt == 1
-    worker.kill()
-    ground.worker()
+    arguments = ("tests.faults.worker", "delivery", str(ground.folder))
+    async with skewed(ground, slow_beside, *arguments) as worker:
+        await _runs_what_another_one_put_off(ground, worker)
+        held = await ground.put(kinds.held, "held", "gate")
+        await until(lambda: ground.starts("held"), "a claim by the skewed worker", _SOON)
+        await until(lambda: _renewed(ground), "a renewal")
+        assert (await ground.job(held)).attempt == 1
+    await ground.worker()
     await until(lambda: len(ground.starts("held")) == 2, "the lease being lost", _SOON)
     ground.open_gate("gate")
     assert (await ground.ended(held)).attempt == 2
     await promises_kept(ground)
 
 
-@seeded
-async def test_a_worker_with_a_wrong_clock_runs_what_another_one_put_off_when_it_is_due(
-    ground: Ground, skewed: Skewed
-) -> None:
-    """Row 24."""
-    worker = skewed.start("tests.faults.worker", "delivery", str(ground.folder))
+async def _runs_what_another_one_put_off(ground: Ground, worker: Process) -> None:
+    """Put off by the right clock, due by the right clock, taken by the wrong one."""
     worker.signal(signal.SIGSTOP)
-    other = ground.worker()
+    other = await ground.worker()
     job_id = await ground.put(kinds.postponed, 2)
     await ground.started("postponed")
 
@@ -95,28 +81,35 @@ async def test_a_worker_with_a_wrong_clock_runs_what_another_one_put_off_when_it
     other.kill()
     worker.signal(signal.SIGCONT)
     await until(lambda: len(ground.starts("postponed")) == 2, "the second start", _SOON)
-    await promises_kept(ground)
 
 
-@seeded
+async def _renewed(ground: Ground) -> bool:
+    """Started longer ago than its lease, and still running."""
+    running = sa.and_(Job.state == "running", Job.started_at < db_now(-2.5))
+    async with ground.database.reading() as read:
+        return (await read.execute(sa.select(Job.id).where(running))).first() is not None
+
+
+@skewed_clocks
+@on_both_databases
 async def test_a_scheduler_with_a_wrong_clock_sweeps_rings_and_fires_at_the_right_time(
-    ground: Ground, skewed: Skewed
+    ground: Ground, slow_beside: str
 ) -> None:
     """Row 24."""
     ground.stop()
-    first = ground.worker()
+    first = await ground.worker()
     await ground.put(kinds.held, "held", "gate")
     await ground.started("held")
-    skewed.start("ai_investment", "worker", "scheduler")
-    first.kill()
-    ground.worker()
-    await until(lambda: len(ground.starts("held")) == 2, "the bell rung by that scheduler", _SOON)
-    ground.open_gate("gate")
-    await _fired_once(ground)
-    await promises_kept(ground)
+    async with skewed(ground, slow_beside, "ai_investment", "worker", "scheduler"):
+        first.kill()
+        await ground.worker()
+        await until(lambda: len(ground.starts("held")) == 2, "that scheduler's bell", _SOON)
+        ground.open_gate("gate")
+        await _fires_once(ground)
+        await promises_kept(ground)
 
 
-async def _fired_once(ground: Ground) -> None:
+async def _fires_once(ground: Ground) -> None:
     """As if the schedule had last fired two days ago: it fires for the latest time that has come."""
     async with ground.database.transaction() as db:
         await db.execute(sa.delete(ScheduleFire))

@@ -8,12 +8,15 @@ import signal
 
 import sqlalchemy as sa
 
+from ai_investment.jobs.models import Job
 from tests.faults import kinds
+from tests.faults.both import on_both_databases
 from tests.faults.forks import Fork
-from tests.faults.ground import Ground, until
+from tests.faults.ground import Ground
 from tests.faults.promises import promises_kept
 from tests.faults.records import EFFECTS
 from tests.faults.seeds import seeded
+from tests.faults.waiting import until
 
 
 async def effects(ground: Ground) -> int:
@@ -22,6 +25,7 @@ async def effects(ground: Ground) -> int:
 
 
 @seeded
+@on_both_databases
 async def test_a_worker_killed_at_any_moment_loses_no_job_and_doubles_none(
     ground: Ground, seed: int
 ) -> None:
@@ -29,7 +33,7 @@ async def test_a_worker_killed_at_any_moment_loses_no_job_and_doubles_none(
     chance = random.Random(seed)
     ids = [await ground.put(kinds.timed, chance.uniform(0, 0.3)) for _ in range(20)]
     held = await ground.put(kinds.held, "held", "never-mind")
-    first, enough = ground.worker(slots=6), chance.randint(1, 15)
+    first, enough = await ground.worker(slots=6), chance.randint(1, 15)
 
     async def enough_done() -> bool:
         return await effects(ground) >= enough
@@ -37,7 +41,7 @@ async def test_a_worker_killed_at_any_moment_loses_no_job_and_doubles_none(
     await until(enough_done, f"{enough} effects")
     await asyncio.sleep(chance.uniform(0, 0.03))  # anywhere between two statements
     first.kill()
-    ground.worker(slots=6)
+    await ground.worker(slots=6)
     ground.open_gate("never-mind")
     await promises_kept(ground)
     rows = await ground.jobs([*ids, held])
@@ -45,15 +49,16 @@ async def test_a_worker_killed_at_any_moment_loses_no_job_and_doubles_none(
     assert max(row.attempt for row in rows) <= 2
 
 
+@on_both_databases
 async def test_a_job_of_a_killed_worker_is_taken_back_and_ends_in_one_result(
     ground: Ground,
 ) -> None:
     """Row 1, one job."""
-    first = ground.worker()
+    first = await ground.worker()
     job_id = await ground.put(kinds.held, "held", "gate")
     await ground.started("held")
     first.kill()
-    ground.worker()
+    await ground.worker()
     await ground.started("held", 2)  # within lease and sweep
     ground.open_gate("gate")
     assert (await ground.ended(job_id)).attempt == 2
@@ -61,29 +66,37 @@ async def test_a_job_of_a_killed_worker_is_taken_back_and_ends_in_one_result(
 
 
 async def frozen(ground: Ground, worker: Fork) -> None:
-    """Freeze a worker, but not while it holds SQLite's one write lock: that is another fault."""
+    """Freeze a worker, but not while it holds locks in the database: that is another fault."""
     for _ in range(20):
         worker.signal(signal.SIGSTOP)
-        try:
-            async with ground.database.transaction() as db:
-                await db.execute(sa.delete(EFFECTS).where(sa.false()))
+        if not await _holds_locks(ground):
             return
-        except sa.exc.OperationalError:
-            worker.signal(signal.SIGCONT)
-    raise AssertionError("the worker held the write lock each time")
+        worker.signal(signal.SIGCONT)
+        await asyncio.sleep(0.1)
+    raise AssertionError("the worker held locks each time")
 
 
+async def _holds_locks(ground: Ground) -> bool:
+    try:
+        async with ground.database.transaction() as db:
+            await db.execute(sa.select(Job.id).with_for_update(nowait=True))
+    except sa.exc.DBAPIError:
+        return True
+    return False
+
+
+@on_both_databases
 async def test_a_worker_frozen_past_its_lease_writes_nothing_when_it_thaws(
     ground: Ground,
 ) -> None:
     """Row 2: one job was finished by another worker meanwhile, the other one is still at it."""
-    old = ground.worker()
+    old = await ground.worker()
     done = await ground.put(kinds.held, "done", "open")
     doing = await ground.put(kinds.held, "doing", "later")
     await ground.started("done")
     await ground.started("doing")
     await frozen(ground, old)
-    new = ground.worker()
+    new = await ground.worker()
     await ground.started("done", 2)
     await ground.started("doing", 2)
     ground.open_gate("open")
@@ -97,11 +110,12 @@ async def test_a_worker_frozen_past_its_lease_writes_nothing_when_it_thaws(
         assert set((await read.execute(sa.select(EFFECTS.c.pid))).scalars()) == {new.pid}
 
 
+@on_both_databases
 async def test_a_worker_told_to_stop_ends_what_it_can_and_gives_the_rest_back(
     ground: Ground,
 ) -> None:
     """Row 3."""
-    worker = ground.worker(drain=2)
+    worker = await ground.worker(drain=2)
     short = await ground.put(kinds.held, "short", "soon")
     long = await ground.put(kinds.held, "long", "late")
     await ground.started("short")
@@ -110,35 +124,37 @@ async def test_a_worker_told_to_stop_ends_what_it_can_and_gives_the_rest_back(
     ground.open_gate("soon")
     await ground.ended(short)
     late = await ground.put(kinds.timed, 0)  # a stopping worker takes nothing new
-    assert worker.ended() == 0
+    assert await worker.ended() == 0
     rows = [await ground.job(job_id) for job_id in (short, long, late)]
     assert [(row.state, row.attempt) for row in rows] == [
         ("succeeded", 1),
         ("queued", 0),
         ("queued", 0),
     ]
-    ground.worker()
+    await ground.worker()
     ground.open_gate("late")
     assert (await ground.ended(long)).attempt == 1
     await promises_kept(ground)
 
 
+@on_both_databases
 async def test_a_stop_signal_that_comes_twice_costs_no_attempt(ground: Ground) -> None:
     """Row 3: a supervisor and a terminal both tell the worker."""
-    worker = ground.worker(drain=1)
+    worker = await ground.worker(drain=1)
     ids = [await ground.put(kinds.held, f"job{number}", "gate") for number in range(10)]
     await until(lambda: len(ground.starts()) == 10, "ten starts")
     worker.signal(signal.SIGTERM)
     await asyncio.sleep(0.003)
     worker.signal(signal.SIGTERM)
-    assert worker.ended() == 0
+    assert await worker.ended() == 0
     rows = await ground.jobs(ids)
     assert {(row.state, row.attempt) for row in rows} == {("queued", 0)}
-    ground.worker()
+    await ground.worker()
     ground.open_gate("gate")
     await promises_kept(ground)
 
 
+@on_both_databases
 async def test_a_job_interrupted_by_twenty_restarts_still_has_all_its_attempts(
     ground: Ground,
 ) -> None:
@@ -146,10 +162,10 @@ async def test_a_job_interrupted_by_twenty_restarts_still_has_all_its_attempts(
     times = 20
     job_id = await ground.put(kinds.held, "held", "gate")
     for time in range(1, times + 1):
-        worker = ground.worker(drain=0.1)
+        worker = await ground.worker(drain=0.1)
         await ground.started("held", time)
-        assert worker.stop() == 0
-    ground.worker()
+        assert await worker.stop() == 0
+    await ground.worker()
     ground.open_gate("gate")
     assert (await ground.ended(job_id)).attempt == 1
     assert len(ground.starts("held")) == times + 1

@@ -104,7 +104,7 @@ def _mark(name: str) -> UserRow:
     return UserRow(id=new_id("usr"), role="user", name=name, created_at=db_now())
 
 
-@job("test.told", queue=QUEUE, attempts=2, lease=_LONG)
+@job("test.told", queue=QUEUE, attempts=3, lease=_LONG)
 async def told(run: Run[Seats], name: str) -> None:
     await _obey(run)
 
@@ -114,7 +114,7 @@ async def told_urgent(run: Run[Seats], name: str) -> None:
     await _obey(run)
 
 
-@job("test.told_few", queue=QUEUE, attempts=1, lease=_LONG, quota=2)
+@job("test.told_few", queue=QUEUE, attempts=2, lease=_LONG, quota=2)
 async def told_few(run: Run[Seats], name: str) -> None:
     await _obey(run)
 
@@ -133,7 +133,18 @@ async def told_raced(run: Run[Seats], name: str) -> None:
 Kind = JobKind[Seats, [str]]
 KINDS: tuple[Kind, ...] = (told, told_urgent, told_few, told_only)
 _NAMES = tuple(kind.name for kind in KINDS)
-_WORDS = ("settle", "settle", "return", "refuse", "half", "regret", "break", "break", "later")
+_WORDS = (
+    "settle",
+    "settle",
+    "return",
+    "return",
+    "refuse",
+    "half",
+    "regret",
+    "break",
+    "break",
+    "later",
+)
 _WORKERS = (0, 1)
 # Steps name jobs and runs by number and not through bundles: how many there are may depend on what
 # real servers do first, and Hypothesis must be able to draw the same steps again.
@@ -170,12 +181,9 @@ class Expected:
         return f"{self.id}:{self.attempt + 1}"
 
     def wait(self, attempt: int, *, due: bool = True) -> None:
-        """Back from running to queued; cancelled instead when no heartbeat has seen that this was asked for."""
-        self.attempt = attempt
-        if self.cancelling:
-            self.finish(CANCELLED)
-            return
-        self.state, self.due, self.rung, self.expired = QUEUED, due, True, False
+        """Back from running to queued, or to its end if somebody has asked for that meanwhile."""
+        self.state = CANCELLED if self.cancelling else QUEUED
+        self.attempt, self.due, self.rung, self.expired = attempt, due, True, False
 
     def finish(self, state: str, *, dead: bool = False) -> None:
         self.state, self.dead, self.expired = state, dead, False
@@ -217,6 +225,11 @@ class Running:
         else:
             self.seat.idle.clear()
             self.seat.words.put_nowait(word)
+
+    async def outcome(self) -> str:
+        await asyncio.wait((self.task,), timeout=10)
+        assert self.task.done(), "it goes on"
+        return self.task.result()
 
     async def settled_down(self) -> None:
         """It has ended, or waits for a word."""
@@ -302,14 +315,19 @@ class EngineMachine(RuleBasedStateMachine):
         found = sorted(self.model.values(), key=lambda item: item.state not in first)
         return found[pick % len(found)]
 
-    async def _run(self, pick: int) -> Running:
-        """A run by number. When nothing runs, something is claimed; when nothing waits, accepted."""
-        if not self.running:
-            await self._claim({pick % len(_WORKERS): 2})
-        if not self.running:
+    async def _run(self, pick: int, *, overtaken: bool = False) -> Running:
+        """A run by number; `overtaken`: one that another run can still take over from. There is always one to be had."""
+
+        def found() -> list[Running]:
+            return [run for run in self.running if self._can_be_overtaken(run) or not overtaken]
+
+        if not found():
             await self._accept(told, None, "x")
-            await self._claim({pick % len(_WORKERS): 1})
-        return self.running[pick % len(self.running)]
+            await self._claim({pick % len(_WORKERS): 100})
+        return found()[pick % len(found())]
+
+    def _can_be_overtaken(self, run: Running) -> bool:
+        return self._holds(run) and run.claimed.attempt < run.claimed.max_attempts
 
     # Accepting
 
@@ -472,7 +490,7 @@ class EngineMachine(RuleBasedStateMachine):
         for run, word in ends.items():
             run.tell(word)
         for run, word in ends.items():
-            outcome = await run.task
+            outcome = await run.outcome()
             self._ended(run)
             if run in holding:
                 assert outcome in self.model[run.claimed.id].end(word)
@@ -489,7 +507,8 @@ class EngineMachine(RuleBasedStateMachine):
 
     async def _check_delay(self, claimed: Claimed, word: str, since: datetime) -> None:
         """A job put off waits as long as was promised; from then on until the machine lets it."""
-        if self.model[claimed.id].due:
+        item = self.model[claimed.id]
+        if item.state != QUEUED or item.due:
             return
         (rows, _), now = await self.stage.look(), await self.stage.now()
         low, high = (
@@ -510,7 +529,7 @@ class EngineMachine(RuleBasedStateMachine):
             if holds:
                 assert not run.task.done()
             else:
-                assert await run.task == _LOST
+                assert await run.outcome() == _LOST
                 self._ended(run)
 
         self.do(go())
@@ -537,22 +556,22 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(
         pick=_PICK,
         worker=_WORKER,
-        late=st.sampled_from((*_WORDS, "stop", "heartbeat", None)),
+        late=st.sampled_from((*_WORDS, "stop", "heartbeat", "heartbeat", None)),
         new=st.sampled_from((*_WORDS, "stop", None)),
     )
     def overtake(self, pick: int, worker: int, late: str | None, new: str | None) -> None:
         """Swept and claimed again while the old run goes on; both may end, at once."""
 
         async def go() -> None:
-            run = await self._run(pick)
+            run = await self._run(pick, overtaken=True)
             await self._expire(run, swept=True)
             started = await self._claim({worker: 100})
-            ends: dict[Any, str | None] = dict.fromkeys(started, new)
+            ends = dict.fromkeys(started, new) if new else {}
             if late == "heartbeat":
                 await self._heartbeat(run.worker)
-            else:
+            elif late:
                 ends[run] = late
-            await self._end({run: word for run, word in ends.items() if word})
+            await self._end(ends)
 
         self.do(go())
 
@@ -567,32 +586,47 @@ class EngineMachine(RuleBasedStateMachine):
         for run in [run for (where, _), run in self.keepers.items() if where == worker]:
             item = self.model[run.claimed.id]
             if not self._holds(run):
-                assert await run.task == _LOST
+                assert await run.outcome() == _LOST
                 self._ended(run)
             elif item.cancelling:
-                assert await run.task == "cancelled"
+                assert await run.outcome() == "cancelled"
                 self._ended(run)
                 item.finish(CANCELLED)
             else:
                 assert not run.task.done()
                 item.expired = False
 
-    @rule(pick=_PICK, seen=st.booleans(), retried=st.booleans())
-    def cancel(self, pick: int, seen: bool, retried: bool) -> None:
+    @rule(
+        pick=_PICK,
+        then=st.sampled_from((None, "heartbeat", "heartbeat", "crash", "stop", *_WORDS)),
+        retried=st.booleans(),
+    )
+    def cancel(self, pick: int, then: str | None, retried: bool) -> None:
         async def go() -> None:
-            item = self._job(pick, LIVE)
+            item = self._job(pick, (RUNNING,))
             async with self.stage.database.transaction() as db:
                 await cancel(db, item.id)
             if item.state == QUEUED:
                 item.finish(CANCELLED)
             elif item.state == RUNNING:
                 item.cancelling = True
-            for worker in _WORKERS if seen else ():
-                await self._heartbeat(worker)
+            await self._go_on(item, then)
             if retried:
                 await self._retry(item)
 
         self.do(go())
+
+    async def _go_on(self, item: Expected, then: str | None) -> None:
+        """What may happen to a running job that shall stop."""
+        holders = [run for run in self.running if run.claimed.id == item.id and self._holds(run)]
+        if then == "heartbeat":
+            for worker in _WORKERS:
+                await self._heartbeat(worker)
+        elif then == "crash":
+            for run in holders:
+                await self._expire(run, swept=True)
+        elif then:
+            await self._end(dict.fromkeys(holders, then))
 
     @rule(pick=_PICK)
     def operator_retries(self, pick: int) -> None:
@@ -626,20 +660,15 @@ class EngineMachine(RuleBasedStateMachine):
         run.tell(word)
         await asyncio.sleep(seconds)
         run.tell("stop")
-        [outcome] = await asyncio.gather(run.task, return_exceptions=True)
+        outcome = await run.outcome()
         self._ended(run)
         row = (await self.stage.look())[0][item.id]
-        # Stopped between the commit of its end and the bell: the row stands, the sweeper rings.
-        cut = outcome == _LOST or isinstance(outcome, asyncio.CancelledError)
-        if row.state == RUNNING:  # stopped while it wrote a failure: the lease will run out
-            assert cut
-        else:
-            released = outcome == "released"
-            outcomes = item.end("stop" if released else word)
-            assert cut or outcome in outcomes
-        if cut:
-            item.rung = False
+        outcomes = item.end("stop" if outcome == "released" else word)
+        if outcome == _LOST:  # its end had been written already, and nobody was told
+            assert row.state in TERMINAL
             self.stage.heard.add(item.id)
+        else:
+            assert outcome in outcomes
         if row.state == QUEUED:  # out of the way of other claims
             await self.stage.change(Job.id == item.id, run_at=db_now(_LONG))
             item.due = False
@@ -692,9 +721,12 @@ class EngineMachine(RuleBasedStateMachine):
         for message in await self.stage.messages() - before:
             item = self.model[message.partition(":")[0]]
             assert item.message == message
-            # A job that was cancelled on its way back may be rung for: nobody claims it.
-            assert (item.state, item.due) in ((QUEUED, True), (CANCELLED, True))
+            self._check_rung(item)
             item.rung = True
+
+    def _check_rung(self, item: Expected) -> None:
+        # One that was cancelled on its way back may be rung for: nobody claims it.
+        assert (item.state == QUEUED and item.due) or (item.state == CANCELLED and item.cancelling)
 
     async def _lose_redis(self) -> None:
         await self.stage.bell.redis.flushall()
@@ -705,8 +737,12 @@ class EngineMachine(RuleBasedStateMachine):
         """After a loss, everything that is due gets its message back, and nothing else does."""
         await self._let_wait_long([item for item in self.model.values() if item.due])
         await self._sweep()
-        due = {item.message for item in self.model.values() if item.state == QUEUED and item.due}
-        assert await self.stage.messages(time.time() * 1000) == due
+        rung = await self.stage.messages(time.time() * 1000)
+        for item in self.model.values():
+            if item.message in rung:
+                self._check_rung(item)
+            else:
+                assert item.state != QUEUED or not item.due
 
     # After every step
 

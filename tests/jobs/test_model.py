@@ -15,7 +15,7 @@ from ai_investment.jobs.bell import Bell
 from tests.jobs.model import EngineMachine, Stage
 from tests.services import RedisServer
 
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "25"))
 
 
 @pytest.mark.timeout(600 + 2 * EXAMPLES)  # to make a failure small takes minutes
