@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import shutil
 import signal
 import tempfile
@@ -26,16 +25,6 @@ from tests.installation import WORKERS, Installation, ingested
 from tests.services import ChromaServer, PostgresServer, RedisServer, wait_until
 
 BACKENDS = ("sqlite", "postgresql")
-
-# Rows of the fault matrix that are not yet steady on a busy machine: `just test-faults` runs them,
-# the default run waits until they are. The default run has the rows of faults/test_processes.py.
-_UNSTEADY = [
-    "faults/test_clocks.py",
-    "faults/test_poison.py",
-    "faults/test_releases.py",
-    "faults/test_workers.py",
-]
-collect_ignore = [] if os.environ.get("FAULT_SEEDS") else _UNSTEADY
 
 
 @pytest.fixture(scope="session")

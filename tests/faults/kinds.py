@@ -69,7 +69,7 @@ async def timed(run: Run[Tools], seconds: float) -> None:
         await count(db, run)
 
 
-@job("test.faults.poison", queue="delivery", attempts=2, lease=1)
+@job("test.faults.poison", queue="delivery", attempts=3, lease=1)
 async def poison(run: Run[Tools]) -> None:
     """Takes its worker with it, as a bug in a parser's C code would."""
     run.use.started("poison", run.job)
@@ -77,10 +77,10 @@ async def poison(run: Run[Tools]) -> None:
 
 
 @job("test.faults.beside", queue="delivery", attempts=2, lease=1)
-async def beside(run: Run[Tools], gate: str) -> None:
-    """Innocent work with the policy of the poison."""
+async def beside(run: Run[Tools], seconds: float) -> None:
+    """Innocent work with fewer attempts than the poison."""
     run.use.started("beside", run.job)
-    await run.use.opened(gate)
+    await asyncio.sleep(seconds)
     async with run.settle() as db:
         await count(db, run)
 

@@ -24,6 +24,12 @@ from ai_investment.jobs.models import (
     Job,
 )
 
+# Whether a job may be what killed a worker. One that was in a crash is tried again at once, beside
+# anything. If it was in two, or has only its last attempt left, it is run apart from all others that
+# were in one: so a poisonous job never takes the last attempt of a job that it has harmed before.
+CLEAR, SUSPECT, APART = 0, 1, 2
+_CRASHES_APART = 2
+
 
 class Claimed(msgspec.Struct, frozen=True):
     """A job this process holds while its lease lasts; `fence` proves it on every write."""
@@ -37,19 +43,30 @@ class Claimed(msgspec.Struct, frozen=True):
     max_attempts: int
     lease_seconds: int
     fence: int
+    crashes: int
     traceparent: str | None
     created_at: datetime
 
+    @property
+    def suspicion(self) -> int:
+        """CLEAR, SUSPECT or APART."""
+        if self.crashes == 0:
+            return CLEAR
+        last = self.attempt >= self.max_attempts
+        return APART if last or self.crashes >= _CRASHES_APART else SUSPECT
+
 
 async def claim(
-    database: Database, queue: str, kinds: Collection[str], limit: int
+    database: Database, queue: str, kinds: Collection[str], limit: int, suspicion: int = APART
 ) -> list[Claimed]:
     """Claim up to `limit` due jobs of a queue in one statement: by priority, then by turn.
+
+    None is more suspicious than `suspicion`: what may join the jobs that the worker runs already.
 
     A kind this worker does not know (it is older than the API during a rolling deploy) is left for
     a worker that knows it. Two claims at once never get the same job.
     """
-    values = {"wanted": queue, "kinds": list(kinds), "free": limit}
+    values = {"wanted": queue, "kinds": list(kinds), "free": limit, "most": suspicion}
     async with database.transaction() as db:
         rows = (await db.execute(_statement(), values)).all()
         outbox(db).extend(Changed(row.id) for row in rows)
@@ -59,13 +76,15 @@ async def claim(
 @cache
 def _statement() -> Any:
     """Built once: putting the statement together costs more than running it."""
+    suspicion = _suspicion_of_next_run()
     due = (
-        sa.select(Job.id)
+        sa.select(Job.id, Job.priority, Job.turn, suspicion.label("suspicion"))
         .where(
             Job.queue == sa.bindparam("wanted"),
             IS_QUEUED,
             Job.kind.in_(sa.bindparam("kinds", expanding=True)),
             Job.run_at <= db_now(),
+            suspicion <= sa.bindparam("most", APART),
         )
         .order_by(Job.priority, Job.turn)
         .limit(sa.bindparam("free"))
@@ -75,7 +94,7 @@ def _statement() -> Any:
     table: Any = Job.__table__
     return (
         sa.update(table)
-        .where(table.c.id.in_(sa.select(due.c.id)))
+        .where(table.c.id.in_(_compatible(due)))
         .values(
             state=RUNNING,
             attempt=table.c.attempt + 1,
@@ -85,6 +104,29 @@ def _statement() -> Any:
             started_at=db_now(),
         )
         .returning(*(table.c[field] for field in Claimed.__struct_fields__))
+    )
+
+
+def _suspicion_of_next_run() -> sa.ColumnElement[int]:
+    """`Claimed.suspicion` as it will be, for a waiting row."""
+    last = Job.attempt + 1 >= Job.max_attempts
+    apart = sa.or_(last, Job.crashes >= _CRASHES_APART)
+    return sa.case((Job.crashes == 0, CLEAR), (apart, APART), else_=SUSPECT)
+
+
+def _compatible(due: sa.CTE) -> sa.Select[tuple[str]]:
+    """Of the due jobs: the clear ones, and the first of the others with those that may run beside it."""
+    first = sa.select(due.c.id, due.c.suspicion).where(due.c.suspicion > CLEAR)
+    first_one = first.order_by(due.c.priority, due.c.turn).limit(1).cte("first_suspect")
+    return sa.select(due.c.id).where(
+        sa.or_(
+            due.c.suspicion == CLEAR,
+            due.c.id == sa.select(first_one.c.id).scalar_subquery(),
+            sa.and_(
+                due.c.suspicion == SUSPECT,
+                sa.select(first_one.c.suspicion).scalar_subquery() == SUSPECT,
+            ),
+        )
     )
 
 

@@ -43,6 +43,8 @@ class Job(Base):
     attempt: Mapped[int] = mapped_column(default=0)
     """Raised by a claim; given back by a release at shutdown and by `Later`."""
     max_attempts: Mapped[int]
+    crashes: Mapped[int] = mapped_column(server_default="0")
+    """How often a worker has vanished while it ran this: the job may be what killed it."""
     priority: Mapped[int] = mapped_column(server_default="5")
     """0 first, 9 last; only within a queue."""
     turn: Mapped[float] = mapped_column(server_default="0")

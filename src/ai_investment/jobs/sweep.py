@@ -39,6 +39,7 @@ async def bury_crashed(database: Database) -> int:
                 lease_until=None,
                 finished_at=db_now(),
                 error=error,
+                crashes=Job.crashes + 1,
                 version=Job.version + 1,
             )
             .returning(Job.id)
@@ -55,7 +56,12 @@ async def take_back_expired(database: Database) -> int:
         rows = await db.execute(
             sa.update(Job)
             .where(IS_RUNNING, Job.lease_until < db_now(), Job.attempt < Job.max_attempts)
-            .values(**back_in_queue(), run_at=db_now(), version=Job.version + 1)
+            .values(
+                **back_in_queue(),
+                run_at=db_now(),
+                crashes=Job.crashes + 1,
+                version=Job.version + 1,
+            )
             .returning(Job.queue, Job.id, Job.attempt)
             .execution_options(synchronize_session=False)
         )

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell, Listener, queue_key, wait_for, wake_channel
-from ai_investment.jobs.claim import Claimed, claim, put_back
+from ai_investment.jobs.claim import APART, CLEAR, Claimed, claim, put_back
 from ai_investment.jobs.declare import JobKind
 from ai_investment.jobs.presence import announce
 from ai_investment.jobs.run import Runner
@@ -77,6 +77,8 @@ class QueueWorker(arq.worker.Worker):
         self._bell = bell
         self._resources = resources
         self._wake = asyncio.Event()
+        self._suspects: list[Claimed] = []
+        """Those that run here."""
         self._ear = Listener(bell.redis, wake_channel(queue))
         self._stack = AsyncExitStack()
 
@@ -120,7 +122,9 @@ class QueueWorker(arq.worker.Worker):
 
     async def _claim(self, free: int) -> list[Claimed]:
         """Claim; when the worker is stopped meanwhile, what was claimed is given back."""
-        claiming = asyncio.create_task(claim(self._database, self.queue, self.kinds, free))
+        # Beside a suspect no job that has to be apart, beside one that has to be apart no suspect.
+        most = APART - max((job.suspicion for job in self._suspects), default=CLEAR)
+        claiming = asyncio.create_task(claim(self._database, self.queue, self.kinds, free, most))
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
@@ -139,17 +143,22 @@ class QueueWorker(arq.worker.Worker):
 
     def _start(self, claimed: Claimed) -> None:
         task = self.loop.create_task(self._runner.run(claimed))
-        self.tasks[claimed.id] = task
-        task.add_done_callback(lambda ended: self._ended(claimed.id, ended))
+        # One whose lease was lost may be claimed here again while the older run has not noticed.
+        self.tasks[f"{claimed.id}:{claimed.fence}"] = task
+        if claimed.suspicion > CLEAR:
+            self._suspects.append(claimed)
+        task.add_done_callback(lambda ended: self._ended(claimed, ended))
 
-    def _ended(self, job_id: str, task: asyncio.Task[Any]) -> None:
-        if len(self.tasks) >= self.max_jobs:
+    def _ended(self, claimed: Claimed, task: asyncio.Task[Any]) -> None:
+        if len(self.tasks) >= self.max_jobs or claimed.suspicion > CLEAR:
             # Only then may something wait that nobody has taken.
             self._wake.set()
-        self.tasks.pop(job_id, None)
+        self.tasks.pop(f"{claimed.id}:{claimed.fence}")
+        if claimed.suspicion > CLEAR:
+            self._suspects.remove(claimed)
         if not task.cancelled() and (cause := task.exception()):
             # The outcome could not be written; the lease runs out and the sweeper takes the job back.
-            log.error("outcome not written: %s", type(cause).__name__, extra={"job_id": job_id})
+            log.error("outcome not written: %s", type(cause).__name__, extra={"job_id": claimed.id})
 
     async def close(self) -> None:
         """Release what still runs, then the resources."""
