@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +21,7 @@ from ai_investment.jobs.models import Job
 from tests.faults.forks import Fork
 from tests.faults.waiting import until
 from tests.faults.worker import run_scheduler, run_worker
-from tests.services import RedisServer
+from tests.services import Process, RedisServer
 
 SECRETS = {
     "SECRET_KEY": "a-secret-for-tests-that-is-long-enough",
@@ -85,6 +87,24 @@ class Ground:
         self.forks.append(fork)
         await fork.ready()
         return fork
+
+    async def freeze(self, process: Fork | Process) -> None:
+        """SIGSTOP, but not while the process holds locks in the database: that is another fault."""
+        for _ in range(20):
+            process.signal(signal.SIGSTOP)
+            if not await self._locks_are_held():
+                return
+            process.signal(signal.SIGCONT)
+            await asyncio.sleep(0.1)
+        raise AssertionError("the process held locks each time")
+
+    async def _locks_are_held(self) -> bool:
+        try:
+            async with self.database.transaction() as db:
+                await db.execute(sa.select(Job.id).with_for_update(nowait=True))
+        except sa.exc.DBAPIError:
+            return True
+        return False
 
     # Work
 

@@ -69,7 +69,7 @@ async def test_a_worker_with_a_wrong_clock_claims_and_keeps_leases_like_any_othe
 
 async def _runs_what_another_one_put_off(ground: Ground, worker: Process) -> None:
     """Put off by the right clock, due by the right clock, taken by the wrong one."""
-    worker.signal(signal.SIGSTOP)
+    await ground.freeze(worker)
     other = await ground.worker()
     job_id = await ground.put(kinds.postponed, 2)
     await ground.started("postponed")

@@ -8,10 +8,8 @@ import signal
 
 import sqlalchemy as sa
 
-from ai_investment.jobs.models import Job
 from tests.faults import kinds
 from tests.faults.both import on_both_databases
-from tests.faults.forks import Fork
 from tests.faults.ground import Ground
 from tests.faults.promises import promises_kept
 from tests.faults.records import EFFECTS
@@ -65,26 +63,6 @@ async def test_a_job_of_a_killed_worker_is_taken_back_and_ends_in_one_result(
     await promises_kept(ground)
 
 
-async def frozen(ground: Ground, worker: Fork) -> None:
-    """Freeze a worker, but not while it holds locks in the database: that is another fault."""
-    for _ in range(20):
-        worker.signal(signal.SIGSTOP)
-        if not await _holds_locks(ground):
-            return
-        worker.signal(signal.SIGCONT)
-        await asyncio.sleep(0.1)
-    raise AssertionError("the worker held locks each time")
-
-
-async def _holds_locks(ground: Ground) -> bool:
-    try:
-        async with ground.database.transaction() as db:
-            await db.execute(sa.select(Job.id).with_for_update(nowait=True))
-    except sa.exc.DBAPIError:
-        return True
-    return False
-
-
 @on_both_databases
 async def test_a_worker_frozen_past_its_lease_writes_nothing_when_it_thaws(
     ground: Ground,
@@ -95,7 +73,7 @@ async def test_a_worker_frozen_past_its_lease_writes_nothing_when_it_thaws(
     doing = await ground.put(kinds.held, "doing", "later")
     await ground.started("done")
     await ground.started("doing")
-    await frozen(ground, old)
+    await ground.freeze(old)
     new = await ground.worker()
     await ground.started("done", 2)
     await ground.started("doing", 2)

@@ -14,7 +14,6 @@ from ai_investment.db import Database, db_now
 from ai_investment.identity.models import UserRow
 from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.claim import Claimed, claim, write
-from ai_investment.jobs.declare import KINDS
 from ai_investment.jobs.enqueue import cancel, enqueue
 from ai_investment.jobs.errors import LeaseLost
 from ai_investment.jobs.models import Job
@@ -22,8 +21,7 @@ from ai_investment.jobs.run import Runner
 from ai_investment.jobs.sweep import sweep
 from tests.jobs import kinds
 from tests.jobs.kinds import Tools
-
-KIND_NAMES = [name for name in KINDS if name.startswith("test.")]
+from tests.jobs.steps import expire_lease, put, row, take
 
 
 @pytest.fixture(autouse=True)
@@ -46,16 +44,6 @@ async def background() -> AsyncIterator[list[asyncio.Task[Any]]]:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def put(database: Database, kind: Any, *args: Any) -> str:
-    async with database.transaction() as db:
-        return (await enqueue(db, None, kind, *args)).id
-
-
-async def row(database: Database, job_id: str) -> Any:
-    async with database.reading() as read:
-        return (await read.execute(sa.select(Job.__table__).where(Job.id == job_id))).one()
-
-
 async def effects(database: Database) -> str:
     async with database.reading() as read:
         return (
@@ -63,20 +51,11 @@ async def effects(database: Database) -> str:
         ).scalar_one()
 
 
-async def take(database: Database, limit: int = 100) -> list[Claimed]:
-    return await claim(database, "delivery", KIND_NAMES, limit)
-
-
 @pytest.fixture
 async def runner(database: Database, bell: Bell, tools: Tools) -> AsyncIterator[Runner]:
     runner = Runner(database, bell, tools)
     yield runner
     await runner.close()
-
-
-async def expire_lease(database: Database, job_id: str) -> None:
-    async with database.transaction() as db:
-        await db.execute(sa.update(Job).where(Job.id == job_id).values(lease_until=db_now(-1)))
 
 
 async def test_a_committed_job_is_on_the_queue_and_runs_once(
@@ -278,40 +257,6 @@ async def test_a_running_job_is_cancelled_at_its_next_heartbeat(
     assert await asyncio.wait_for(running, 5) == "cancelled"
     assert (await row(database, job_id)).state == "cancelled"
     assert await effects(database) == ""
-
-
-async def test_the_sweeper_rings_again_for_jobs_that_redis_lost(
-    database: Database, bell: Bell
-) -> None:
-    ids = {await put(database, kinds.effect, str(number)) for number in range(20)}
-    await bell.redis.flushall()
-    async with database.transaction() as db:
-        await db.execute(sa.update(Job).values(run_at=db_now(-10)))
-    assert (await sweep(database, bell))["republished"] == 20
-    assert (await sweep(database, bell))["republished"] == 0  # they are on the queue now
-    assert await bell.take("delivery", 100) == 20
-    assert {item.id for item in await take(database)} == ids
-
-
-async def test_a_job_that_kills_its_worker_each_time_goes_to_the_dead_letter(
-    database: Database, bell: Bell
-) -> None:
-    job_id = await put(database, kinds.effect, "a")
-    for attempt in (1, 2, 3):
-        [claimed] = await take(database)
-        assert claimed.attempt == attempt
-        await expire_lease(database, job_id)
-        await sweep(database, bell)
-    done = await row(database, job_id)
-    assert (done.state, done.dead, done.lease_until) == ("failed", True, None)
-
-
-async def test_two_sweepers_at_once_take_a_job_back_once(database: Database, bell: Bell) -> None:
-    job_id = await put(database, kinds.effect, "a")
-    await take(database)
-    await expire_lease(database, job_id)
-    counts = await asyncio.gather(*(sweep(database, bell) for _ in range(4)))
-    assert sum(count["reclaimed"] for count in counts) == 1
 
 
 async def test_a_forged_message_runs_nothing_and_is_not_even_read(

@@ -12,7 +12,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from ai_investment.adapters.redis import connect_redis
 from ai_investment.jobs.bell import Bell
-from tests.jobs.model import EngineMachine, Stage
+from tests.jobs.model.machine import EngineMachine
+from tests.jobs.model.stage import Stage
 from tests.services import RedisServer
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "25"))

@@ -16,6 +16,8 @@ def connect_redis(url: str, *, connections: int = 50) -> Redis:
 
     Retries only errors that prove nothing was done (a refused or stale connection), and only briefly.
     """
+    # Retry by default takes time-outs too: then the check of an idle connection to a hanging Redis is
+    # tried three times, and each new connection's greeting as well.
     # redis-py 5 accepts any valid certificate unless it is told to compare the host's name.
     tls = {"ssl_check_hostname": True} if url.startswith("rediss://") else {}
     pool = BlockingConnectionPool.from_url(
@@ -26,7 +28,7 @@ def connect_redis(url: str, *, connections: int = 50) -> Redis:
         socket_timeout=_TIMEOUT,
         socket_connect_timeout=_TIMEOUT,
         health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2, (RedisConnectionError,)),
         retry_on_error=[RedisConnectionError, OSError],
     )
     return Redis.from_pool(pool)

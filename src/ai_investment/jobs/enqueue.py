@@ -34,6 +34,7 @@ _PLAIN = (
     "id", "kind", "queue", "owner_id", "args", "state", "max_attempts", "lease_seconds", "priority",
     "unique_key", "traceparent",
 )  # fmt: skip
+_LOCK_OWNER = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 0))")
 _CLOCKED = {"run_at": db_now(), "created_at": db_now()}
 
 
@@ -150,6 +151,9 @@ def _insert(dialect: str, *, owned: bool, unique: bool) -> Any:
 async def _keep_quota(db: Db, owner_id: str | None, kind: JobKind[Any, ...], more: int) -> None:
     if owner_id is None or kind.quota is None:
         return
+    if db.get_bind().dialect.name == "postgresql":
+        # One after the other, so that each counts what the others have written. SQLite has one writer.
+        await db.execute(_LOCK_OWNER, {"owner": owner_id})
     live = sa.select(sa.func.count()).where(
         Job.owner_id == owner_id, Job.kind == kind.name, IS_LIVE
     )

@@ -32,7 +32,7 @@ async def bury_crashed(database: Database) -> int:
     async with database.transaction() as db:
         rows = await db.execute(
             sa.update(Job)
-            .where(IS_RUNNING, Job.lease_until < db_now(), Job.attempt >= Job.max_attempts)
+            .where(_expired(Job.attempt >= Job.max_attempts))
             .values(
                 state=FAILED,
                 dead=True,
@@ -55,7 +55,7 @@ async def take_back_expired(database: Database) -> int:
     async with database.transaction() as db:
         rows = await db.execute(
             sa.update(Job)
-            .where(IS_RUNNING, Job.lease_until < db_now(), Job.attempt < Job.max_attempts)
+            .where(_expired(Job.attempt < Job.max_attempts))
             .values(
                 **back_in_queue(),
                 run_at=db_now(),
@@ -68,6 +68,12 @@ async def take_back_expired(database: Database) -> int:
         rings = [Ring(row.queue, row.id, row.attempt + 1) for row in rows]
         outbox(db).extend(rings)
     return len(rings)
+
+
+def _expired(which: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    # A worker may have been frozen while it wrote a row: that lock must not hold up all others.
+    rows = sa.select(Job.id).where(IS_RUNNING, Job.lease_until < db_now(), which)
+    return Job.id.in_(rows.with_for_update(skip_locked=True))
 
 
 async def republish_waiting(database: Database, bell: Bell) -> int:
