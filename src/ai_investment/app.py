@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 from litestar import Litestar, Router
@@ -18,6 +17,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp
 
 from ai_investment.adapters.redis import connect_redis
+from ai_investment.calculators import routes as calculators
 from ai_investment.chat import routes as chat
 from ai_investment.content import routes as content
 from ai_investment.content.objects import Objects
@@ -30,7 +30,7 @@ from ai_investment.jobs import admin
 from ai_investment.jobs import routes as jobs
 from ai_investment.jobs.bell import CHANGES, Bell, Listener
 from ai_investment.logs import configure_logging
-from ai_investment.operations import docs, health, internal, metrics, page
+from ai_investment.operations import docs, health, metrics, page
 from ai_investment.settings import Settings, read_settings
 from ai_investment.version import VERSION
 
@@ -67,10 +67,8 @@ def litestar_app(settings: Settings) -> Litestar:
         gc.collect()
         gc.freeze()
         app.state.ready = True
-        expose = partial(metrics.exposition, database)
         try:
-            with internal.listening(settings, asyncio.get_running_loop(), expose):
-                yield
+            yield
         finally:
             await changes.stop()
             await redis.aclose()
@@ -80,7 +78,13 @@ def litestar_app(settings: Settings) -> Litestar:
         route_handlers=[
             Router(
                 "/api/v1",
-                route_handlers=[*jobs.routes, *admin.routes, *chat.routes, *content.routes],
+                route_handlers=[
+                    *jobs.routes,
+                    *admin.routes,
+                    *chat.routes,
+                    *content.routes,
+                    *calculators.routes,
+                ],
             ),
             *health.routes,
             *metrics.routes,

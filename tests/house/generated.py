@@ -1,4 +1,4 @@
-"""Files that are written by code: `.env.example` and `docs/openapi.json`. `--check` fails when one is stale."""
+"""Files that are written by code: `.env.example`, `docs/openapi.json`, `docs/calculators.md`. `--check` fails when one is stale."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 
 from ai_investment.app import openapi_document
+from ai_investment.calculators.registry import CALCULATORS
+from ai_investment.calculators.tools import input_schema
 from ai_investment.settings import env_example
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +20,39 @@ def contents() -> dict[Path, str]:
     return {
         ROOT / ".env.example": env_example(),
         ROOT / "docs" / "openapi.json": openapi.decode() + "\n",
+        ROOT / "docs" / "calculators.md": calculators_page(),
     }
+
+
+def calculators_page() -> str:
+    """Every calculator with its formula, inputs, assumptions and sources."""
+    lines = [
+        "# Calculators",
+        "",
+        "Written from the code by `just generate`. Rates and returns are fractions: 0.05 is 5%.",
+        "Conventions and why: [decision 0009](decisions/0009-conventions-of-calculators.md).",
+    ]
+    for item in CALCULATORS.values():
+        schema = input_schema(item)
+        lines += [
+            "",
+            f"## {item.title} (`{item.name}`)",
+            "",
+            item.summary,
+            "",
+            f"    {item.formula}",
+            "",
+        ]
+        lines += ["| input | |", "|---|---|"]
+        for name, field in schema["properties"].items():
+            needed = "Needed. " if name in schema["required"] else ""
+            default = (
+                f" Default {field['default']:g}." if isinstance(field.get("default"), float) else ""
+            )
+            lines.append(f"| `{name}` | {needed}{field.get('description', '')}{default} |")
+        lines += ["", *(f"- {text}" for text in item.assumptions)]
+        lines += ["", "Sources: " + "; ".join(item.sources) + "."]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> int:

@@ -112,6 +112,8 @@ class Calculator(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TOO_LARGE = "The result is larger than can be written as a number that means something."
+# What is left of amounts that cancel each other, at 50 digits.
+_NOISE = Decimal("1e-25")
 REGISTERED: dict[str, Calculator] = {}
 
 
@@ -141,6 +143,8 @@ def _plain(value: Any) -> Any:
     """Decimals as floats, for JSON numbers at full precision; raises Undefined beyond a float's range."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Decimal) and abs(value) < _NOISE:
+        return 0.0
     if isinstance(value, Decimal | float):
         number = float(value)
         if not math.isfinite(number):

@@ -49,7 +49,7 @@ def max_drawdown(given: MaxDrawdown) -> Worked:
     )
     recovery = next(after, None)
     steps = [
-        f"peak {number(top[1])} on {top[0] or 'the start'}, trough {number(bottom[1])} on {bottom[0]}",
+        f"peak {number(top[1])} {f'on {top[0]}' if top[0] else 'at the start'}, trough {number(bottom[1])} on {bottom[0]}",
         f"{number(bottom[1])} / {number(top[1])} − 1 = {percent(worst)}",
         f"recovered on {recovery}" if recovery else "not recovered",
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
@@ -51,6 +51,8 @@ def decode(calculator: Calculator, raw: bytes) -> Inputs:
         given: Inputs = msgspec.json.decode(raw, type=calculator.inputs)
     except msgspec.DecodeError as cause:
         raise malformed(cause) from cause
+    except UnicodeDecodeError as cause:
+        raise Malformed("Not UTF-8 text", errors=[Fault("#", "not UTF-8 text")]) from cause
     return checked(given)
 
 
@@ -66,24 +68,31 @@ def convert(calculator: Calculator, values: dict[str, Any], *, strict: bool = Tr
 def checked(given: Inputs) -> Inputs:
     """The same inputs, once every number in them is known to be finite and of a size that can be used."""
     for field in given.__struct_fields__:
-        for pointer, value in _numbers(f"#/{field}", getattr(given, field)):
-            if fault := _fault(value):
-                raise Malformed(f"{pointer}: {fault}", errors=[Fault(pointer, fault)])
+        if found := _faulty(getattr(given, field)):
+            path, fault = found
+            pointer = "/".join(["#", field, *path])
+            raise Malformed(f"{pointer}: {fault}", errors=[Fault(pointer, fault)])
     return given
 
 
-def _numbers(pointer: str, value: Any) -> Iterator[tuple[str, Decimal]]:
+def _faulty(value: Any) -> tuple[list[str], str] | None:
+    """The path to the first number that cannot be used, and why; None when there is none."""
     if isinstance(value, Decimal):
-        yield pointer, value
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _numbers(f"{pointer}/{index}", item)
+        fault = _fault(value)
+        return ([], fault) if fault else None
+    items: Iterable[tuple[Any, Any]]
+    if isinstance(value, list | tuple):
+        items = enumerate(value)
     elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _numbers(f"{pointer}/{key}", item)
+        items = value.items()
     elif isinstance(value, msgspec.Struct):
-        for field in value.__struct_fields__:
-            yield from _numbers(f"{pointer}/{field}", getattr(value, field))
+        items = ((field, getattr(value, field)) for field in value.__struct_fields__)
+    else:
+        return None
+    for key, item in items:
+        if found := _faulty(item):
+            return [str(key), *found[0]], found[1]
+    return None
 
 
 def _fault(value: Decimal) -> str | None:
@@ -94,11 +103,22 @@ def _fault(value: Decimal) -> str | None:
     return None
 
 
+_PLAINLY = {
+    "Invalid decimal string": "not a number",
+    "Invalid RFC3339 encoded date": "not a date like 2024-05-31",
+}
+_FIELD = re.compile(r"Object (?:(missing) required|contains (unknown)) field `(.*)`")
+
+
 def malformed(cause: msgspec.DecodeError) -> Malformed:
-    """msgspec's error, its path as a JSON pointer."""
+    """msgspec's error in plain words, its path as a JSON pointer."""
     text, _, path = str(cause).partition(" - at `$")
-    pointer = "#" + re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", path.rstrip("`")).replace(".", "/")
     if not isinstance(cause, msgspec.ValidationError):
         return Malformed(f"Not JSON: {text}", errors=[Fault("#", text)])
-    where = f"{pointer}: " if pointer != "#" else ""
-    return Malformed(where + text, errors=[Fault(pointer, text)])
+    pointer = "#" + re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", path.rstrip("`")).replace(".", "/")
+    if field := _FIELD.fullmatch(text):
+        pointer, text = f"{pointer}/{field[3]}", f"{field[1] or field[2]} field"
+    text = _PLAINLY.get(text, text)
+    return Malformed(
+        f"{pointer}: {text}" if pointer != "#" else text, errors=[Fault(pointer, text)]
+    )

@@ -23,15 +23,20 @@ _SAMPLE = "Sample deviation (divided by n − 1)."
 _ROOT_OF_TIME = "Returns of different periods are independent: the deviation grows with the square root of time."
 
 
-PerYear = Annotated[Number, about("252 for trading days, 52 for weeks, 12 for months.")]
-
-
-class _Returns(Inputs):
+class Returns(Inputs):
+    periods_per_year: Annotated[Number, about("252 for trading days, 52 for weeks, 12 for months.")]
     returns: Annotated[
         Numbers | None, about("Fractions, one per period in order of time; null: missing.")
     ] = None
     prices: Annotated[
         Series | None, about("Instead of returns: pairs of ISO date and price; null: missing.")
+    ] = None
+    rf_per_period: Annotated[
+        Number, about("The risk-free return of one period; volatility does without.")
+    ] = Decimal(0)
+    target_per_period: Annotated[
+        Number | None,
+        about("Sortino only: the least acceptable return of one period; else the risk-free one."),
     ] = None
 
     def __post_init__(self) -> None:
@@ -41,7 +46,7 @@ class _Returns(Inputs):
     def values(self) -> list[float]:
         """At least two returns in order of time."""
         if self.prices is not None:
-            prices = in_order(self.prices)
+            prices = _positive(self.prices)
             values = [float(b / a - 1) for (_, a), (_, b) in pairwise(prices)]
         else:
             values = [float(value) for value in self.returns or [] if value is not None]
@@ -52,10 +57,6 @@ class _Returns(Inputs):
         return values
 
 
-class AnnualisedVolatility(_Returns, kw_only=True):
-    periods_per_year: PerYear
-
-
 @calculator(
     "Annualised volatility",
     formula="σ = √(Σ(r − mean)²/(n − 1)) · √periods per year",
@@ -64,7 +65,7 @@ class AnnualisedVolatility(_Returns, kw_only=True):
              "William F. Sharpe: The Sharpe Ratio, Journal of Portfolio Management 21 (1994), time dependence"],
     assumptions=[_SAMPLE, _ROOT_OF_TIME, _SIMPLE],
 )  # fmt: skip
-def annualised_volatility(given: AnnualisedVolatility) -> Worked:
+def annualised_volatility(given: Returns) -> Worked:
     """How much returns scatter around their mean, as a yearly figure."""
     values, year = given.values(), _root_of(given.periods_per_year)
     spread = deviation(values)
@@ -79,11 +80,6 @@ def annualised_volatility(given: AnnualisedVolatility) -> Worked:
     )
 
 
-class Sharpe(_Returns, kw_only=True):
-    periods_per_year: PerYear
-    rf_per_period: Annotated[Number, about("The risk-free return of one period.")] = Decimal(0)
-
-
 @calculator(
     "Sharpe ratio",
     formula="S = mean(r − rf)/deviation(r − rf) · √periods per year",
@@ -91,7 +87,7 @@ class Sharpe(_Returns, kw_only=True):
              "https://web.stanford.edu/~wfsharpe/art/sr/sr.htm"],
     assumptions=[_SAMPLE, _ROOT_OF_TIME, _SIMPLE, "The risk-free return is the same in every period."],
 )  # fmt: skip
-def sharpe(given: Sharpe) -> Worked:
+def sharpe(given: Returns) -> Worked:
     """Return above the risk-free rate per unit of deviation, as a yearly figure."""
     values, year = given.values(), _root_of(given.periods_per_year)
     spread = _not_constant(deviation(values), values, "The returns do not vary")
@@ -108,13 +104,6 @@ def sharpe(given: Sharpe) -> Worked:
     )
 
 
-class Sortino(_Returns, kw_only=True):
-    periods_per_year: PerYear
-    target_per_period: Annotated[Number, about("The least acceptable return of one period.")] = (
-        Decimal(0)
-    )
-
-
 @calculator(
     "Sortino ratio",
     formula="S = (mean(r) − target)/√(Σ min(r − target, 0)²/n) · √periods per year",
@@ -123,10 +112,12 @@ class Sortino(_Returns, kw_only=True):
     assumptions=["The downside deviation counts all n returns; those above the target count as 0.",
                  _ROOT_OF_TIME, _SIMPLE],
 )  # fmt: skip
-def sortino(given: Sortino) -> Worked:
+def sortino(given: Returns) -> Worked:
     """Return above a target per unit of deviation below it, as a yearly figure."""
     values, year = given.values(), _root_of(given.periods_per_year)
-    target = float(given.target_per_period)
+    target = float(
+        given.rf_per_period if given.target_per_period is None else given.target_per_period
+    )
     below = math.sqrt(math.fsum(min(value - target, 0.0) ** 2 for value in values) / len(values))
     _not_constant(below, [*values, target], "No return is below the target")
     excess = mean(values) - target
@@ -203,7 +194,7 @@ def _pairs(given: Beta) -> list[tuple[float, float]]:
     return [(float(a), float(b)) for a, b in both if a is not None and b is not None]
 
 
-def in_order(series: Series) -> list[tuple[date, Decimal]]:
+def _positive(series: Series) -> list[tuple[date, Decimal]]:
     """Known prices by date, all above 0; raises Undefined."""
     prices = dated(series)
     for day, price in prices:

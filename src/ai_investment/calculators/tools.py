@@ -37,7 +37,7 @@ def call(name: str, arguments: str | bytes) -> Calculation:
     Raises UnknownCalculator, or Malformed with a pointer to each fault: both say what to do better.
     """
     calculator = named(name)
-    raw = arguments.encode() if isinstance(arguments, str) else arguments
+    raw = arguments.encode(errors="surrogatepass") if isinstance(arguments, str) else arguments
     return calculator(decode(calculator, raw))
 
 

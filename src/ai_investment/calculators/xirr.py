@@ -36,15 +36,13 @@ class Xirr(Inputs):
 def xirr(given: Xirr) -> Worked:
     """The internal rate of return a year of dated cash flows: the return on the money that was at work."""
     flows = _by_day(given.flows)
-    if not flows:
-        raise Undefined("one_sign", "Needs money in and out: there are no flows.")
+    if len({day for day, _ in given.flows}) == 1:
+        raise Undefined("same_day", "Needs at least two dates: all flows are on one day.")
+    amounts = [amount for _, amount in flows]
+    if not amounts or min(amounts) > 0 or max(amounts) < 0:
+        raise Undefined("one_sign", "Needs money in and out: the flows do not have both signs.")
     days = (flows[-1][0] - flows[0][0]).days
     known: dict[str, float | str | None] = {"days": days}
-    if days == 0:
-        raise Undefined("same_day", "Needs at least two dates: all flows are on one day.", **known)
-    amounts = [amount for _, amount in flows if amount]
-    if not amounts or min(amounts) > 0 or max(amounts) < 0:
-        raise Undefined("one_sign", "Needs money in and out: all flows have one sign.", **known)
     period = _period_return(flows)
     known["period_return"] = float(period)
     span = f"{days} day{'s' if days > 1 else ''}"
@@ -56,9 +54,7 @@ def xirr(given: Xirr) -> Worked:
             f"would mean nothing. It is {told}.",
             **known,
         )
-    rate = solve(
-        [((day - flows[0][0]).days / 365, float(amount)) for day, amount in flows if amount]
-    )
+    rate = solve([((day - flows[0][0]).days / 365, float(amount)) for day, amount in flows])
     changes = sum(a * b < 0 for a, b in pairwise(amounts))
     return Worked(
         result=rate,
@@ -74,10 +70,11 @@ def xirr(given: Xirr) -> Worked:
 
 
 def _by_day(flows: list[tuple[date, Number]]) -> list[tuple[date, Decimal]]:
+    """What moved on each day, in order; days on which nothing is left over are none."""
     total: dict[date, Decimal] = defaultdict(Decimal)
     for day, amount in flows:
         total[day] += amount
-    return sorted(total.items())
+    return sorted((day, amount) for day, amount in total.items() if amount)
 
 
 def _period_return(flows: list[tuple[date, Decimal]]) -> Decimal:
@@ -104,7 +101,10 @@ def solve(flows: list[tuple[float, float]]) -> float:
     bracket = _only_bracket(terms) if once else _nearest_bracket(terms)
     if bracket is None:
         raise Undefined("no_rate", "No rate makes these flows add up to 0.")
-    return math.expm1(_root(terms, *bracket) / span)
+    rate = math.expm1(_root(terms, *bracket) / span)
+    if rate == -1:
+        raise Undefined("no_rate", "No rate above -100% makes these flows add up to 0.")
+    return rate
 
 
 def _sum(terms: list[tuple[float, float]], u: float) -> float:
@@ -150,7 +150,7 @@ def _nearest_bracket(terms: list[tuple[float, float]]) -> tuple[float, float] | 
 
 def _dip(terms: list[tuple[float, float]], sign: float, low: float, high: float) -> float | None:
     """A point between where the sum, of this sign at both ends, touches or crosses 0."""
-    for _ in range(60):
+    for _ in range(30):
         third = (high - low) / 3
         left, right = low + third, high - third
         at_left, at_right = _sum(terms, left) * sign, _sum(terms, right) * sign

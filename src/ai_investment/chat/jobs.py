@@ -7,10 +7,10 @@ from typing import Protocol
 import msgspec
 import sqlalchemy as sa
 
+from ai_investment.answers.answer import answer_question
 from ai_investment.answers.models import Answerer
 from ai_investment.chat.models import Conversation, MessageRow
 from ai_investment.content.find import Passage, find_passages
-from ai_investment.content.neighbours import with_neighbours
 from ai_investment.content.vectors import Embedder, Vectors
 from ai_investment.db import db_now
 from ai_investment.errors import NotFound
@@ -35,9 +35,6 @@ class MessageGone(NotFound):
 @job("chat.answer_message", queue="answers", attempts=4, lease=15, priority=1, quota=20)
 async def answer_message(run: Run[Answering], message_id: str) -> None:
     """Answer one message; running twice changes nothing."""
-    # Here, because the API imports this module too and composes nothing.
-    from ai_investment.answers.answer import answer_question
-
     async with run.database.reading() as read:
         question = (
             await read.execute(sa.select(MessageRow.text).where(MessageRow.id == message_id))
@@ -49,7 +46,7 @@ async def answer_message(run: Run[Answering], message_id: str) -> None:
     async def find(text: str) -> list[Passage]:
         found = await find_passages(run.database, run.use.embedder, run.use.vectors, text)
         await run.progress("writing")
-        return await with_neighbours(run.database, found)
+        return found
 
     answer = await answer_question(
         message_id, question, find=find, answerer=run.use.answerer, show=run.delta

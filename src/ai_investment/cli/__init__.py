@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ai_investment.cli.calculate import calc
 from ai_investment.cli.client import ask, ingest, jobs
 from ai_investment.cli.environment import CannotRun
 from ai_investment.cli.operate import db, doctor, keys, openapi
@@ -25,7 +26,7 @@ def cli() -> None:
     """
 
 
-for command in (up, ask, ingest, jobs, keys, db, doctor, serve, worker, openapi):
+for command in (up, ask, calc, ingest, jobs, keys, db, doctor, serve, worker, openapi):
     cli.add_command(command)
 
 

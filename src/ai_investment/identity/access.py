@@ -45,7 +45,7 @@ class Credentials(msgspec.Struct, frozen=True):
     key_hash: str | None
     local: bool
     scope: Literal["read", "write"]
-    """What the request's method needs."""
+    """What the request's method needs, if the route does not say it: a POST may change nothing."""
 
     def check(self, row: Any) -> None:
         """Raise unless `row`, selected by `caller_row`, lets this request in."""
@@ -79,7 +79,8 @@ async def provide_credentials(request: Request[Any, Any, Any], settings: Setting
     credentials = Credentials(
         key_hash=key_hash(settings.secret_key, key) if key else None,
         local=not key and settings.ai_investment_local_user and _from_this_computer(request),
-        scope="read" if request.method in ("GET", "HEAD") else "write",
+        scope=request.route_handler.opt.get("scope")
+        or ("read" if request.method in ("GET", "HEAD") else "write"),
     )
     request.state.credentials = credentials
     return credentials

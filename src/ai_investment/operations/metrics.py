@@ -1,7 +1,4 @@
-"""/metrics for Prometheus: requests from memory, jobs from SQL at the moment of the scrape.
-
-Operators read it with their key; Prometheus from the internal listener.
-"""
+"""/metrics for Prometheus: requests from memory, jobs from SQL at the moment of the scrape."""
 
 from __future__ import annotations
 
@@ -13,7 +10,6 @@ from litestar import Response, get
 from litestar.datastructures import State
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, generate_latest
 
-from ai_investment.db import Database
 from ai_investment.identity.access import User
 from ai_investment.jobs.declare import KINDS, QUEUES
 from ai_investment.jobs.models import IS_QUEUED, Job
@@ -28,12 +24,7 @@ OLDEST = Gauge(
 @get("/metrics", include_in_schema=False)
 async def metrics(state: State, user: User) -> Response[bytes]:
     user.need_admin()
-    return Response(await exposition(state.database), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-async def exposition(database: Database) -> bytes:
-    """All metrics in Prometheus' text format."""
-    async with database.reading() as read:
+    async with state.database.reading() as read:
         counts = (
             await read.execute(
                 sa.select(
@@ -46,8 +37,8 @@ async def exposition(database: Database) -> bytes:
                 sa.select(Job.queue, sa.func.min(Job.run_at)).where(IS_QUEUED).group_by(Job.queue)
             )
         ).all()
-    _set_gauges(counts, {row[0]: row[1] for row in oldest})
-    return generate_latest(REGISTRY)
+    _set_gauges(counts, dict(list(map(tuple, oldest))))
+    return Response(generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _set_gauges(counts: Any, oldest: dict[str, datetime]) -> None:
