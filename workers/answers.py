@@ -11,6 +11,7 @@ from ai_investment.adapters.chroma import ChromaVectors
 from ai_investment.adapters.minilm import MiniLM, load_minilm
 from ai_investment.answers.models import Answerer
 from ai_investment.answers.quoting import QuotingAnswerer
+from ai_investment.answers.safety.gate import Gate
 from ai_investment.chat.jobs import answer_message
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
@@ -23,6 +24,7 @@ class Resources:
     embedder: MiniLM
     vectors: ChromaVectors
     answerer: Answerer
+    gate: Gate
 
 
 @asynccontextmanager
@@ -31,7 +33,7 @@ async def resources(settings: Settings) -> AsyncIterator[Resources]:
     async with ChromaVectors(settings.chroma_url) as vectors:
         await vectors.load()
         if not settings.openai_api_key:
-            yield Resources(embedder, vectors, QuotingAnswerer(embedder))
+            yield Resources(embedder, vectors, QuotingAnswerer(embedder), Gate())
             return
         from ai_investment.adapters.openai import (
             OpenAIAnswerer,
@@ -39,7 +41,7 @@ async def resources(settings: Settings) -> AsyncIterator[Resources]:
 
         writer = OpenAIAnswerer(settings)
         try:
-            yield Resources(embedder, vectors, writer)
+            yield Resources(embedder, vectors, writer, Gate())
         finally:
             await writer.close()
 

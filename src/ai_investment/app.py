@@ -17,6 +17,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp
 
 from ai_investment.adapters.redis import connect_redis
+from ai_investment.answers.safety import events as safety
 from ai_investment.calculators import routes as calculators
 from ai_investment.chat import routes as chat
 from ai_investment.content import routes as content
@@ -84,6 +85,7 @@ def litestar_app(settings: Settings) -> Litestar:
                     *chat.routes,
                     *content.routes,
                     *calculators.routes,
+                    *safety.routes,
                 ],
             ),
             *health.routes,

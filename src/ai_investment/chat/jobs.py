@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 import msgspec
 import sqlalchemy as sa
 
-from ai_investment.answers.answer import answer_question
 from ai_investment.answers.models import Answerer
+from ai_investment.answers.safety.events import record
+from ai_investment.answers.safety.gate import Gate
+from ai_investment.answers.safety.verdicts import Exchange, Person, Verdict
 from ai_investment.chat.models import Conversation, MessageRow
 from ai_investment.content.find import Passage, find_passages
 from ai_investment.content.vectors import Embedder, Vectors
@@ -24,6 +27,7 @@ class Answering(Protocol):
     embedder: Embedder
     vectors: Vectors
     answerer: Answerer
+    gate: Gate
 
 
 class MessageGone(NotFound):
@@ -35,12 +39,10 @@ class MessageGone(NotFound):
 @job("chat.answer_message", queue="answers", attempts=4, lease=15, priority=1, quota=20)
 async def answer_message(run: Run[Answering], message_id: str) -> None:
     """Answer one message; running twice changes nothing."""
-    async with run.database.reading() as read:
-        question = (
-            await read.execute(sa.select(MessageRow.text).where(MessageRow.id == message_id))
-        ).scalar_one_or_none()
-    if question is None:
-        raise MessageGone("The conversation was deleted.")
+    # Here, because the API imports this module too and composes nothing.
+    from ai_investment.answers.guarded import answer_guarded
+
+    verdict = await _screen(run, message_id)
     await run.progress("searching")
 
     async def find(text: str) -> list[Passage]:
@@ -48,8 +50,8 @@ async def answer_message(run: Run[Answering], message_id: str) -> None:
         await run.progress("writing")
         return found
 
-    answer = await answer_question(
-        message_id, question, find=find, answerer=run.use.answerer, show=run.delta
+    answer = await answer_guarded(
+        message_id, verdict, find=find, answerer=run.use.answerer, show=run.delta
     )
     async with run.settle(answer) as db:
         stored = await db.execute(
@@ -66,3 +68,36 @@ async def answer_message(run: Run[Answering], message_id: str) -> None:
             .where(Conversation.id == conversation_id)
             .values(updated_at=db_now())
         )
+        await record(db, answer, run.job.owner_id, conversation_id)
+
+
+# How far back the gate looks for distress and for what a short follow-up refers to.
+_EXCHANGES = 4
+
+
+async def _screen(run: Run[Answering], message_id: str) -> Verdict:
+    """The gate's verdict on a message, given what was said before it."""
+    this = sa.select(MessageRow.conversation_id).where(MessageRow.id == message_id)
+    query = (
+        sa.select(
+            MessageRow.id, MessageRow.text, MessageRow.flags, MessageRow.context, MessageRow.created_at,
+            MessageRow.answer["outcome"].as_string().label("outcome"),
+            MessageRow.answer["reason"].as_string().label("reason"),
+        )
+        .where(MessageRow.conversation_id == this.scalar_subquery(), MessageRow.id <= message_id)
+        .order_by(MessageRow.id.desc())
+        .limit(1 + _EXCHANGES)
+    )  # fmt: skip
+    async with run.database.reading() as read:
+        rows = (await read.execute(query)).all()
+    if not rows or rows[0].id != message_id:
+        raise MessageGone("The conversation was deleted.")
+    message, *earlier = rows
+    history = [
+        Exchange(row.text, row.outcome, row.reason, row.created_at) for row in reversed(earlier)
+    ]
+    context = message.context or {}
+    person = Person(context.get("age"), context.get("country"))
+    return await asyncio.to_thread(
+        run.use.gate.screen, message.text, history, person, message.flags or []
+    )

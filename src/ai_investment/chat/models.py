@@ -32,6 +32,9 @@ class MessageRow(Base):
         sa.ForeignKey("conversations.id", ondelete="CASCADE"), index=True
     )
     text: Mapped[str] = mapped_column(sa.Text)
+    """Without personal data; without any words when the writer is under 13."""
+    flags: Mapped[list[Any] | None]
+    """What the safety gate noted when the message came in."""
     context: Mapped[dict[str, Any] | None]
     job_id: Mapped[str | None] = mapped_column(sa.String(40))
     answer: Mapped[dict[str, Any] | None]

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from litestar import Request, delete, get, post
 from litestar.params import Parameter
 
+from ai_investment.answers.safety.ages import YOUNGEST
+from ai_investment.answers.safety.intake import Received, receive
 from ai_investment.chat.jobs import answer_message
 from ai_investment.chat.models import Conversation, MessageRow
 from ai_investment.db import Db, Read, db_now, outbox
@@ -25,6 +27,12 @@ from ai_investment.jobs.routes import Accepted, JobView
 
 MAX_MESSAGE = 4000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029]")
+
+
+_GROWN_UP_NEEDED = (
+    "Under 13, a parent or guardian has to set this up with you. If something worries you or somebody hurts "
+    "you, a children's helpline listens for free: find yours at https://findahelpline.com."
+)
 
 
 class UnknownConversation(NotFound):
@@ -44,6 +52,8 @@ class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     experience_level: Literal["beginner", "intermediate", "advanced"] | None = None
     risk_tolerance: Literal["low", "medium", "high"] | None = None
     budget: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+    country: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")] | None = None
+    """ISO 3166 alpha-2: whose help lines to name to somebody in distress."""
 
 
 class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,20 +97,24 @@ class ConversationWithMessages(msgspec.Struct, frozen=True):
 @post("/chat/messages", status_code=202, operation_id="AskQuestion", tags=["Chat"],
       summary="Ask; the answer is the job's result")  # fmt: skip
 async def ask(request: Request[Any, Any, Any], db: Db, user: User, data: NewMessage) -> Accepted:
-    if data.context and data.context.age is not None and data.context.age < 13:
-        raise UnderAge("Under 13, a parent or guardian has to set this up with you.")
-    text = _CONTROL.sub(" ", data.message).strip()
-    if not text:
+    words = _CONTROL.sub(" ", data.message).strip()
+    if not words:
         raise Malformed(
             "The message is empty.", errors=[Fault("#/message", "no visible characters")]
         )
+    age = data.context.age if data.context else None
+    received = receive(words, age)
+    # A child in distress is answered with help, of which nothing but that is kept.
+    if age is not None and age < YOUNGEST and received.flags == ["under_age"]:
+        raise UnderAge(_GROWN_UP_NEEDED)
     async with once(request, db, user.id) as answer:
-        conversation_id = await _conversation(db, user, data.conversation_id, text)
+        conversation_id = await _conversation(db, user, data.conversation_id, received.text)
         message = MessageRow(
             id=new_id("msg"),
             conversation_id=conversation_id,
-            text=text,
-            context=msgspec.to_builtins(data.context) if data.context else None,
+            text=received.text,
+            flags=received.flags,
+            context=_context(request, data.context, received),
             created_at=db_now(),
         )
         db.add(message)
@@ -109,6 +123,22 @@ async def ask(request: Request[Any, Any, Any], db: Db, user: User, data: NewMess
         return answer.done(
             Accepted(request, job, conversation_id=conversation_id, message_id=message.id)
         )
+
+
+_REGION = re.compile(r"[a-z]{2,3}(?:-[A-Za-z]{4})?-([A-Z]{2})\b")
+
+
+def _context(
+    request: Request[Any, Any, Any], told: Context | None, received: Received
+) -> dict[str, Any] | None:
+    """What is stored of the context; the country is that of the browser's language unless told."""
+    context: dict[str, Any] = msgspec.to_builtins(told) if told else {}
+    if "under_age" in received.flags:
+        context = {"country": context.get("country")}
+    region = _REGION.match(request.headers.get("accept-language", ""))
+    if region and not context.get("country"):
+        context["country"] = region[1]
+    return context or None
 
 
 async def _conversation(db: Db, user: User, wanted: str | None, text: str) -> str:

@@ -10,6 +10,7 @@ from litestar import Response, get
 from litestar.datastructures import State
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, generate_latest
 
+from ai_investment.answers.safety.events import SafetyEvent
 from ai_investment.identity.access import User
 from ai_investment.jobs.declare import KINDS, QUEUES
 from ai_investment.jobs.models import IS_QUEUED, Job
@@ -18,6 +19,9 @@ JOBS = Gauge("jobs", "Jobs in the database by kind and state.", ["kind", "state"
 DEAD = Gauge("jobs_dead", "Jobs in the dead letter by kind.", ["kind"])
 OLDEST = Gauge(
     "jobs_oldest_waiting_seconds", "How long the oldest due job of a queue has waited.", ["queue"]
+)
+SAFETY = Gauge(
+    "safety_events", "Answers refused or escalated, of the last 90 days.", ["outcome", "reason"]
 )
 
 
@@ -37,6 +41,16 @@ async def metrics(state: State, user: User) -> Response[bytes]:
                 sa.select(Job.queue, sa.func.min(Job.run_at)).where(IS_QUEUED).group_by(Job.queue)
             )
         ).all()
+        stopped = (
+            await read.execute(
+                sa.select(SafetyEvent.outcome, SafetyEvent.reason, sa.func.count()).group_by(
+                    SafetyEvent.outcome, SafetyEvent.reason
+                )
+            )
+        ).all()
+    SAFETY.clear()
+    for outcome, reason, count in stopped:
+        SAFETY.labels(outcome, reason).set(count)
     _set_gauges(counts, dict(list(map(tuple, oldest))))
     return Response(generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -1,0 +1,185 @@
+"""The gate: what becomes of a message, before anything is searched, computed or written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from ai_investment.answers.models import Outcome, Reason
+from ai_investment.answers.safety import replies
+from ai_investment.answers.safety.ages import YOUNGEST, stated_age
+from ai_investment.answers.safety.redact import redact
+from ai_investment.answers.safety.rules import lexicon
+from ai_investment.answers.safety.verdicts import Exchange, Person, Verdict
+from ai_investment.answers.safety.wording import views
+
+GROWN_UP = 18
+# After a message of distress the next ones stay gentle, for so many exchanges and so long.
+_GENTLE_EXCHANGES = 3
+_GENTLE_FOR = timedelta(hours=24)
+_PLACEHOLDER = re.compile(r"\[[a-zA-Z -]{2,20} removed\]")
+# Words around private details that ask nothing.
+_BARE = 6
+_GO_ON = re.compile(r"(?:ok(?:ay)?|yes|yeah|sure|do it|go on|continue|proceed|now|please|and|then|answer|so|tell me|go ahead|as i said|again|just do it|\W)+$")  # fmt: skip
+_ELLIPSIS = re.compile(
+    r"(?:and|or|what about|how about|then|so|but|ok(?:ay)?|yes|no|just|why not|what if|same for|which(?: one)?|come on|please|be honest|really|only one"
+    r"|und|oder|et|ou|y|o|e|en|of|i|a|ve|peki|ya|aur|और|和|那|では|그럼|و|и|а)\b"
+)
+_QUESTION = re.compile(
+    r"\?|？|؟|^(?:what|how|why|who|when|where|which|is|are|do|does|can|explain|tell|was|wie|que|qu|come|como|wat|co|ne)\b"
+)
+
+
+class Gate:
+    """Screens messages by the rules of the lexicon."""
+
+    def screen(
+        self,
+        message: str,
+        history: Sequence[Exchange] = (),
+        person: Person = Person(),  # noqa: B008 - frozen
+        flags: Sequence[str] = (),
+    ) -> Verdict:
+        """The verdict on a message. `flags`: what the API noted when it received it.
+
+        `history` is the conversation so far, oldest first. Help comes before everything else; then age,
+        orders to the assistant, harm, advice; private details are removed in any case.
+        """
+        look = _Look(message, history, person, flags)
+        return (
+            self._crisis(look)
+            or self._under_age(look)
+            or self._injection(look)
+            or self._harmful(look)
+            or self._advice(look)
+            or self._bare_data(look)
+            or look.open()
+        )
+
+    def _crisis(self, look: _Look) -> Verdict | None:
+        noted = next((flag[7:] for flag in look.noted if flag.startswith("crisis:")), None)
+        language = noted or lexicon("crisis").language(look.views)
+        if language is None and look.gentle and not _asks(look):
+            language = "en"
+        if language is None:
+            return None
+        text = replies.crisis_text(language, look.person.country, again=look.gentle)
+        return look.close("escalated", "crisis", text)
+
+    def _under_age(self, look: _Look) -> Verdict | None:
+        ages = [age for age in (look.person.age, stated_age(look.text)) if age is not None]
+        if "under_age" in look.noted or any(age < YOUNGEST for age in ages):
+            return look.close("refused", "under_age", replies.UNDER_AGE)
+        return None
+
+    def _injection(self, look: _Look) -> Verdict | None:
+        orders = lexicon("injection")
+        if orders.language(look.views):
+            return look.close("refused", "injection", replies.INJECTION)
+        if not (last := look.last) or not _GO_ON.match(look.views[0]):
+            return None
+        if last.reason == "injection" or orders.language(views(last.question)):
+            return look.close("refused", "injection", replies.INJECTION)
+        return None
+
+    def _harmful(self, look: _Look) -> Verdict | None:
+        understand = lexicon("education").language(look.views)
+        age = look.person.age or stated_age(look.text)
+        if lexicon("harmful").language(look.views) and not understand:
+            return look.close("refused", "harmful", replies.HARMFUL, replies.STUDY_SCAM)
+        if age is not None and age < GROWN_UP and _RISKY.search(look.views[0]) and not understand:
+            return look.close("refused", "harmful", replies.RISKY_FOR_MINORS, replies.STUDY_RISK)
+        return None
+
+    def _advice(self, look: _Look) -> Verdict | None:
+        asks = lexicon("personal_advice")
+        found = asks.language(look.views)
+        if not found and (last := look.last) and _elliptical(look.views[0]):
+            found = (
+                "en" if last.reason == "personal_advice" else asks.language(views(last.question))
+            )
+        if not found:
+            return None
+        study = replies.study_for(look.views[0])
+        return look.close("refused", "personal_advice", replies.PERSONAL_ADVICE, study)
+
+    def _bare_data(self, look: _Look) -> Verdict | None:
+        words = re.findall(r"\w+", _PLACEHOLDER.sub(" ", look.text))
+        if not look.kinds or len(words) > _BARE or "?" in look.text:
+            return None
+        text = replies.PERSONAL_DATA.format(kinds=", ".join(look.kinds))
+        return look.close("refused", "personal_data", text)
+
+
+_RISKY = re.compile(
+    r"\b(?:leverage|leveraged|margin|options?|0 ?dte|futures|cfds?|perps?|perpetuals|day ?trad\w*|short(?:ing)? (?:a |the )?stocks?|sports? ?bet\w*|bet(?:s|ting)?|gambl\w*|casino|roulette|penny stocks?|meme ?coins?)\b.*"
+    r"|hebel\w*|optionsschein\w*|paris sportifs|apuestas|scommesse|apostas"
+)
+
+
+class _Look:
+    """One message and what the checks share about it."""
+
+    def __init__(
+        self, message: str, history: Sequence[Exchange], person: Person, noted: Sequence[str]
+    ) -> None:
+        redacted = redact(message)
+        self.text = redacted.text
+        self.views = views(self.text)
+        self.person = person
+        self.noted = noted
+        before = [flag[14:] for flag in noted if flag.startswith("personal_data:")]
+        self.kinds = list(dict.fromkeys([*before, *redacted.kinds]))
+        self.last = history[-1] if history else None
+        self.gentle = any(_distressed(item) for item in history[-_GENTLE_EXCHANGES:])
+
+    def close(
+        self, outcome: Outcome, reason: Reason, reply: str, study: str | None = None
+    ) -> Verdict:
+        """A verdict with fixed words, and perhaps something of ours to read after them."""
+        if self.gentle and reason != "crisis":
+            reply = replies.gentle(self.person.country) + reply
+        return Verdict(
+            outcome=outcome, reason=reason, flags=self._flags(reason), text=self.text, reply=reply, study=study
+        )  # fmt: skip
+
+    def open(self) -> Verdict:
+        """Nothing stands in the way."""
+        reply = replies.gentle(self.person.country) if self.gentle else ""
+        if self.kinds:
+            reply += replies.PERSONAL_DATA_NOTE.format(kinds=", ".join(self.kinds))
+        study = re.sub(r"\s{2,}", " ", _PLACEHOLDER.sub(" ", self.text)).strip()
+        return Verdict(
+            reason="personal_data" if self.kinds else None,
+            flags=self._flags(None),
+            text=self.text,
+            reply=reply,
+            study=study or self.text,
+        )
+
+    def _flags(self, reason: str | None) -> list[str]:
+        flags = [reason] if reason else []
+        flags += ["personal_data"] if self.kinds else []
+        flags += ["under_age"] if "under_age" in self.noted else []
+        flags += ["crisis_follow_up"] if self.gentle else []
+        return list(dict.fromkeys(flags))
+
+
+def _distressed(item: Exchange) -> bool:
+    if item.asked_at is not None and datetime.now(UTC) - item.asked_at > _GENTLE_FOR:
+        return False
+    return item.reason == "crisis" or bool(lexicon("crisis").language(views(item.question)))
+
+
+def _asks(look: _Look) -> bool:
+    """Whether a message asks something; after distress, one that does not is answered with help again."""
+    return bool(_QUESTION.search(look.views[0]))
+
+
+def _elliptical(view: str) -> bool:
+    return (
+        len(view.split()) <= 8
+        and bool(_ELLIPSIS.match(view))
+        and not lexicon("education").language([view])
+    )
