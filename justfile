@@ -8,13 +8,14 @@ _list:
 # Everything a change must pass: check, then test
 all: check test
 
-# Types, lint, format, import rules, generated files
+# Types, lint, format, import rules, generated files, ports open to the world
 check:
     uv run ruff check .
     uv run ruff format --check .
     uv run mypy
     uv run lint-imports
     uv run python -m tests.house.generated --check
+    uv run python -m tests.house.exposure
 
 # Install what tests need (Debian packages when root), then run them
 test *ARGS: setup

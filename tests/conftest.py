@@ -18,6 +18,7 @@ from ai_investment.adapters.redis import connect_redis
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
 from ai_investment.migrations.upgrade import upgrade
+from tests.doubles.site import Site
 from tests.doubles.threaded import model_server
 from tests.faults.scene import DOCUMENT, PROCESSES, Scene, reply
 from tests.installation import WORKERS, Installation, ingested
@@ -133,14 +134,23 @@ def environment(
     }
 
 
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    """The one web site that installations may fetch from: use paths of your own."""
+    with Site({}) as site:
+        yield site
+
+
 @pytest.fixture(scope="session", params=BACKENDS)
 def installation(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, site: Site
 ) -> Iterator[Installation]:
     """A whole installation, shared by the tests of a session: use own keys, documents, conversations."""
     folder = tmp_path_factory.mktemp(f"installation-{request.param}")
     redis = RedisServer(folder)
-    installation = Installation(folder, environment(request.param, request, folder, redis))
+    env = environment(request.param, request, folder, redis)
+    env |= {"FETCH_ALLOWED_PRIVATE_HOSTS": site.host, "FETCH_CONTACT": "ops@example.org"}
+    installation = Installation(folder, env)
     installation.start("api", *WORKERS)
     installation.load_library()
     yield installation

@@ -97,7 +97,7 @@ class Installation:
 
 def clean_environment(extra: dict[str, str]) -> dict[str, str]:
     """This process's environment without settings of ours, then `extra`."""
-    ours = ("AI_INVESTMENT_", "API_", "OPENAI_", "DATABASE_", "REDIS_", "CHROMA_")
+    ours = ("AI_INVESTMENT_", "API_", "OPENAI_", "DATABASE_", "REDIS_", "CHROMA_", "FETCH_")
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith(ours)},
         **extra,

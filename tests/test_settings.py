@@ -62,6 +62,7 @@ def test_a_value_and_its_file_together_and_an_unreadable_file_are_faults(tmp_pat
         ({"JWT_SECRET_KEY": "a" * 32}, "the same as SECRET_KEY"),
         ({"API_DEBUG": "true"}, "API_DEBUG"),
         ({"AI_INVESTMENT_LOCAL_USER": "true"}, "AI_INVESTMENT_LOCAL_USER"),
+        ({"FETCH_ALLOWED_PRIVATE_HOSTS": "10.0.0.5:80"}, "FETCH_ALLOWED_PRIVATE_HOSTS"),
     ],
 )
 def test_production_refuses_what_is_unsafe(changed: dict[str, str], word: str) -> None:
@@ -83,3 +84,24 @@ def test_no_secret_shows_when_settings_or_their_faults_are_printed() -> None:
     settings = read_settings({"SECRET_KEY": secret, "REDIS_URL": f"redis://:{secret}@h/0"})
     assert secret not in repr(settings)
     assert all(secret not in fault for fault in faults({"REDIS_URL": secret, "SECRET_KEY": secret}))
+
+
+@pytest.mark.parametrize("port", ["8000", "-1", "65536"])
+def test_the_internal_listener_has_a_port_of_its_own(port: str) -> None:
+    [fault] = faults({"METRICS_PORT": port})
+    assert fault.startswith("METRICS_PORT:")
+
+
+def test_the_models_cache_may_stand_outside_the_data_folder() -> None:
+    assert read_settings({}).model_cache == Path("data/models")
+    elsewhere = {"AI_INVESTMENT_MODEL_DIRECTORY": "/usr/share/models"}
+    assert read_settings(elsewhere).model_cache == Path("/usr/share/models")
+
+
+def test_private_hosts_are_a_list_of_host_and_port() -> None:
+    settings = read_settings(
+        {"FETCH_ALLOWED_PRIVATE_HOSTS": "Wiki.local:80, 10.0.0.5:8080 [::1]:80"}
+    )
+    assert settings.private_hosts == {"wiki.local:80", "10.0.0.5:8080", "::1:80"}
+    for wrong in ("wiki.local", "http://wiki.local:80", "::1:80"):
+        assert "host:port" in faults({"FETCH_ALLOWED_PRIVATE_HOSTS": wrong})[0]

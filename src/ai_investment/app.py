@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from litestar import Litestar, Router
@@ -31,7 +32,7 @@ from ai_investment.jobs import admin
 from ai_investment.jobs import routes as jobs
 from ai_investment.jobs.bell import CHANGES, Bell, Listener
 from ai_investment.logs import configure_logging
-from ai_investment.operations import docs, health, metrics, page
+from ai_investment.operations import docs, health, internal, metrics, page
 from ai_investment.settings import Settings, read_settings
 from ai_investment.version import VERSION
 
@@ -68,8 +69,10 @@ def litestar_app(settings: Settings) -> Litestar:
         gc.collect()
         gc.freeze()
         app.state.ready = True
+        expose = partial(metrics.exposition, database)
         try:
-            yield
+            with internal.listening(settings, asyncio.get_running_loop(), expose):
+                yield
         finally:
             await changes.stop()
             await redis.aclose()

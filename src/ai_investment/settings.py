@@ -39,6 +39,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ai_investment_data_directory: Path = _setting(
         Path("data"), "AI_INVESTMENT_DATA_DIRECTORY", "uploads and the embedding model's cache"
     )
+    ai_investment_model_directory: str = _setting(
+        "",
+        "AI_INVESTMENT_MODEL_DIRECTORY",
+        "the embedding model's cache elsewhere: the container image has it built in",
+    )
     ai_investment_local_user: bool = _setting(
         False,
         "AI_INVESTMENT_LOCAL_USER",
@@ -46,6 +51,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     api_host: str = _setting("127.0.0.1", "API_HOST", "address the API listens on")
     api_port: int = _setting(8000, "API_PORT", "port the API listens on")
+    metrics_port: int = _setting(
+        0,
+        "METRICS_PORT",
+        "internal listener of this process on API_HOST: /metrics and /health without a key; 0: none",
+    )
     api_debug: bool = _setting(False, "API_DEBUG", "more detail in logs; never in production")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting(
         "INFO", "LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR"
@@ -85,10 +95,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     embedding_model: Literal["all-minilm-l6-v2-int8"] = _setting(
         "all-minilm-l6-v2-int8", "EMBEDDING_MODEL", "the local embedding model"
     )
+    fetch_contact: str = _setting(
+        "",
+        "FETCH_CONTACT",
+        "how site owners reach you, named in every request we make; the SEC wants an e-mail address",
+    )
+    fetch_allowed_private_hosts: str = _setting(
+        "",
+        "FETCH_ALLOWED_PRIVATE_HOSTS",
+        "host:port, … that may be fetched from although they are not public; never in production",
+    )
 
     @property
     def production(self) -> bool:
         return self.ai_investment_environment == "production"
+
+    @property
+    def private_hosts(self) -> frozenset[str]:
+        """The `host:port` of FETCH_ALLOWED_PRIVATE_HOSTS; IPv6 addresses without their brackets."""
+        return frozenset(re.sub(r"[\[\]]", "", host) for host in self._private_hosts())
+
+    def _private_hosts(self) -> list[str]:
+        return sorted(self.fetch_allowed_private_hosts.lower().replace(",", " ").split())
 
     @property
     def object_directory(self) -> Path:
@@ -96,6 +124,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def model_cache(self) -> Path:
+        if self.ai_investment_model_directory:
+            return Path(self.ai_investment_model_directory)
         return self.ai_investment_data_directory / "models"
 
     def __repr__(self) -> str:
@@ -164,14 +194,24 @@ CLIENT_NAMES = frozenset({"AI_INVESTMENT_URL", "AI_INVESTMENT_API_KEY"})
 
 
 def _inconsistencies(settings: Settings) -> list[str]:
-    faults = []
+    faults = [
+        f"FETCH_ALLOWED_PRIVATE_HOSTS: {host} is not of the form host:port"
+        for host in settings._private_hosts()
+        if not re.fullmatch(r"(?:[^\s:/\[\]]+|\[[0-9a-f:.]+\]):\d{1,5}", host)
+    ]
     if not 0 < settings.api_port < 65536:
         faults.append(f"API_PORT: {settings.api_port} is not a port (1 to 65535)")
+    if not 0 <= settings.metrics_port < 65536 or settings.metrics_port == settings.api_port:
+        faults.append(
+            f"METRICS_PORT: {settings.metrics_port} is not 0 or a port (1 to 65535) besides API_PORT"
+        )
     for name, pattern in _URLS.items():
         if not re.match(pattern, getattr(settings, name)):
             faults.append(f"{name.upper()}: not a URL of the form {_FORMS[name]}")
     if settings.ai_investment_local_user and settings.api_host not in LOOPBACK:
         faults.append("AI_INVESTMENT_LOCAL_USER: needs API_HOST to be a loopback address")
+    if re.search(r"[^\x20-\x7e]|[()]", settings.fetch_contact):
+        faults.append("FETCH_CONTACT: only plain characters, without brackets")
     if settings.production:
         faults += _production_faults(settings)
     return faults
@@ -202,6 +242,8 @@ def _production_faults(settings: Settings) -> list[str]:
             faults.append(f"{name.upper()}: {len(value)} characters, needs {_MIN_SECRET}")
     if settings.secret_key == settings.jwt_secret_key != _INSECURE:
         faults.append("JWT_SECRET_KEY: the same as SECRET_KEY; use two secrets")
+    if settings.fetch_allowed_private_hosts:
+        faults.append("FETCH_ALLOWED_PRIVATE_HOSTS: must be empty in production")
     if settings.api_debug:
         faults.append("API_DEBUG: must be off in production")
     if settings.ai_investment_local_user:

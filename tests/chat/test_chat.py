@@ -173,3 +173,22 @@ def test_a_deleted_document_is_neither_found_nor_cited_and_comes_back_once(
     ingested(admin, "levy.md", text, "text/markdown", key="levy")
     again = asked(api, question)["result"]
     assert again["text"].count("7.77") == 1
+
+
+def test_a_list_is_quoted_whole_though_it_was_cut_into_two_passages(api: httpx.Client) -> None:
+    answer = asked(api, "How do I spot a scam?")["result"]
+    lines = answer["text"].splitlines()
+    [start] = [n for n, line in enumerate(lines) if "warning sign" in line and line.endswith(":")]
+    items = [line for line in lines[start + 1 : start + 8] if line.startswith("> - ")]
+    assert len(items) == 7
+    assert items[-1].endswith("[1][2]")
+    for citation in answer["citations"]:
+        passage = api.get(f"/api/v1/content/passages/{citation['passage_id']}").json()
+        assert passage["text"][citation["start"] : citation["end"]] == citation["quote"]
+
+
+def test_an_answer_ends_with_a_next_step_that_can_be_asked_or_read(api: httpx.Client) -> None:
+    answer = asked(api, "What is an ETF?")["result"]
+    step = answer["suggestions"][0]
+    assert answer["text"].rstrip().endswith(step["title"])
+    assert asked(api, step["ref"])["result"]["outcome"] == "answered"

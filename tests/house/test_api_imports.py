@@ -6,6 +6,7 @@ import sys
 HEAVY = (
     "chromadb", "onnxruntime", "onnx", "tokenizers", "numpy", "openai", "trafilatura", "lxml",
     "pypdfium2", "markdown_it", "semchunk", "sentencex", "alembic", "httpx", "granian",
+    "httpcore", "protego", "feedparser", "ftfy", "rensa", "py3langid",
 )  # fmt: skip
 
 

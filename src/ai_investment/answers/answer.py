@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 from ai_investment.answers.models import Answer, Answerer, Citation, Suggestion, Usage
+from ai_investment.answers.next_step import what_next
+from ai_investment.answers.rendering import quotation
 from ai_investment.answers.verify import Found, Verified, verify
 from ai_investment.content.find import Passage
 
@@ -16,6 +18,11 @@ Show = Callable[[str], Awaitable[None]]
 # Below this cosine the nearest passage is about something else: abstain rather than guess.
 FLOOR = 0.42
 _QUOTING_INTRO = "The sources say, in their own words:\n\n"
+_NEXT = {
+    "content": "Read next:",
+    "calculator": "Try it yourself:",
+    "question": "You could ask next:",
+}
 _NOTHING = (
     "I could not find an answer to this in the library, so I will not guess. "
     "Try asking about one thing at a time, or in other words."
@@ -40,13 +47,16 @@ async def answer_question(
                     await page.add(verified)
     clock.lap("composition")
     answered = bool(page.citations)
+    suggestions = what_next(question, passages, page.citations) if answered else []
+    if suggestions:
+        await page.end(suggestions[0])
     return Answer(
         message_id=message_id,
         outcome="answered" if answered else "abstained",
         reason=None if answered else "no_source",
         text=page.text if answered else _NOTHING,
         citations=page.citations,
-        suggestions=_suggestions(passages, page.citations) if answered else [],
+        suggestions=suggestions,
         model=answerer.model,
         usage=usage,
         timings_ms=clock.laps,
@@ -65,15 +75,20 @@ class _Page:
         markers = "".join(
             f"[{n}]" for n in dict.fromkeys(self._number(item) for item in verified.found)
         )
-        words = " ".join(verified.text.split())
-        piece = f"> “{words}” {markers}\n\n" if verified.quoted else f"{words} {markers}\n\n"
-        if not self.text and verified.quoted:
-            piece = _QUOTING_INTRO + piece
+        if verified.quoted:
+            piece = ("" if self.text else _QUOTING_INTRO) + quotation(verified, markers)
+        else:
+            piece = f"{' '.join(verified.text.split())} {markers}\n\n"
+        self.text += piece
+        await self._show(piece)
+
+    async def end(self, step: Suggestion) -> None:
+        """One useful next step."""
+        piece = f"**{_NEXT[step.kind]}** {step.title}\n"
         self.text += piece
         await self._show(piece)
 
     def _number(self, found: Found) -> int:
-
         passage, quote = found.passage, found.passage.text[found.start : found.end]
         for known in self.citations:
             if (known.passage_id, known.start, known.end) == (passage.id, found.start, found.end):
@@ -93,17 +108,6 @@ class _Page:
             )
         )
         return len(self.citations)
-
-
-def _suggestions(passages: Sequence[Passage], citations: Sequence[Citation]) -> list[Suggestion]:
-    """What to read next: documents that were found near the question and not cited, best first."""
-    cited = {citation.document_id for citation in citations}
-    titles = {
-        passage.document_id: passage.title
-        for passage in passages
-        if passage.document_id not in cited
-    }
-    return [Suggestion("content", title, document) for document, title in list(titles.items())[:3]]
 
 
 class _Clock:

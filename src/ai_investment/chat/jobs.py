@@ -14,6 +14,7 @@ from ai_investment.answers.safety.gate import Gate
 from ai_investment.answers.safety.verdicts import Exchange, Person, Verdict
 from ai_investment.chat.models import Conversation, MessageRow
 from ai_investment.content.find import Passage, find_passages
+from ai_investment.content.neighbours import with_neighbours
 from ai_investment.content.vectors import Embedder, Vectors
 from ai_investment.db import db_now
 from ai_investment.errors import NotFound
@@ -48,7 +49,7 @@ async def answer_message(run: Run[Answering], message_id: str) -> None:
     async def find(text: str) -> list[Passage]:
         found = await find_passages(run.database, run.use.embedder, run.use.vectors, text)
         await run.progress("writing")
-        return found
+        return await with_neighbours(run.database, found)
 
     answer = await answer_guarded(
         message_id, verdict, find=find, answerer=run.use.answerer, show=run.delta

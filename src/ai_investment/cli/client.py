@@ -74,19 +74,23 @@ def print_answer(answer: dict[str, Any]) -> None:
 
 
 @click.command()
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("path")
 @click.option(
     "--source", default="Uploaded", show_default=True, help="Who publishes it; shown in citations."
 )
 @data_option
 @json_option
-def ingest(path: Path, source: str, folder: Path, as_json: bool) -> int:
-    """Add a file, or all readable files of a folder: Markdown, HTML, PDF, plain text."""
-    files = list(_readable(path))
-    if not files:
+def ingest(path: str, source: str, folder: Path, as_json: bool) -> int:
+    """Add a file, all readable files of a folder, or the page at a URL: Markdown, HTML, PDF, plain text."""
+    is_url = path.startswith(("http://", "https://"))
+    files = [] if is_url else list(_readable(Path(path)))
+    if not files and not is_url:
         raise CannotRun(f"{path}: no {', '.join(sorted(_SUFFIXES))} file here", 2)
     with my_server(folder) as api:
-        outcomes = ingest_files(api, files, source, show=not as_json)
+        if is_url:
+            outcomes = [_ingest_url(api, path, source)]
+        else:
+            outcomes = ingest_files(api, files, source, show=not as_json)
     failed = [item for item in outcomes if item["outcome"] == "failed"]
     if as_json:
         print_json(outcomes)
@@ -118,6 +122,12 @@ def ingest_files(
     return outcomes
 
 
+def _ingest_url(api: Api, url: str, source: str) -> dict[str, Any]:
+    body = {"url": url, "source": source}
+    received = api.call("POST", "/api/v1/content/documents", json=body)
+    return {"file": url, **_outcome(api, received)}
+
+
 def _send(api: Api, path: Path, key: str, source: str) -> dict[str, Any]:
     media_type = _SUFFIXES.get(path.suffix.lower(), "application/octet-stream")
     try:
@@ -146,11 +156,10 @@ def _outcome(api: Api, received: dict[str, Any]) -> dict[str, Any]:
         job = api.finished(api.call("GET", f"/api/v1/jobs/{job['result']['follow_up']}"))
     if job["state"] != "succeeded":
         return {"outcome": "failed", "detail": (job.get("error") or {}).get("detail", job["state"])}
-    return {
-        "outcome": "added",
-        "document_id": received["document_id"],
-        "passages": job["result"]["passages"],
-    }
+    passages = job["result"]["passages"]
+    if passages is None:
+        return {"outcome": "unchanged", "document_id": received["document_id"]}
+    return {"outcome": "added", "document_id": received["document_id"], "passages": passages}
 
 
 def _readable(path: Path) -> Iterator[tuple[Path, str]]:

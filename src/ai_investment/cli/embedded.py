@@ -81,6 +81,7 @@ def _environment(folder: Path, port: int | None) -> dict[str, str]:
         "AI_INVESTMENT_DATA_DIRECTORY": str(folder),
         "AI_INVESTMENT_LOCAL_USER": "true",
         "API_HOST": _HOST,
+        "METRICS_PORT": "0",  # one address for all processes
         "API_PORT": str(_api_port(port)),
         "SECRET_KEY": kept.get("SECRET_KEY") or secrets.token_urlsafe(32),
         "JWT_SECRET_KEY": kept.get("JWT_SECRET_KEY") or secrets.token_urlsafe(32),

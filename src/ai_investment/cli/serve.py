@@ -63,11 +63,14 @@ def worker(name: str) -> int:
     from ai_investment.db import Database
     from ai_investment.jobs.bell import Bell
     from ai_investment.logs import configure_logging
+    from ai_investment.operations import internal
 
     settings = read_settings(os.environ)
     configure_logging(settings.log_level, f"worker-{name}")
-    asyncio.set_event_loop(uvloop.new_event_loop())
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
     bell = Bell(connect_redis(settings.redis_url))
     database = Database(settings.database_url, bell.publish)
-    import_module(f"workers.{name}").build(settings, database, bell).run()
+    with internal.listening(settings, loop, internal.process_metrics):
+        import_module(f"workers.{name}").build(settings, database, bell).run()
     return 0

@@ -38,12 +38,12 @@ class Incoming(msgspec.Struct, frozen=True):
     url: str | None = None
 
 
-async def receive(db: Db, owner_id: str, incoming: Incoming) -> tuple[Document, Job | None]:
+async def receive(db: Db, owner_id: str | None, incoming: Incoming) -> tuple[Document, Job | None]:
     """Take a document in, or a new version of one.
 
     These very bytes again: no job when they are searchable, the job of before while it lives.
     """
-    document = await _document_for(db, incoming)
+    document = await document_for(db, incoming.key, incoming.source)
     latest = await db.scalar(
         sa.select(DocumentVersion)
         .where(DocumentVersion.document_id == document.id)
@@ -221,15 +221,15 @@ def _from_a_word(text: str, most: int) -> str:
     return kept if text[-most - 1].isspace() else kept[len(kept.split(None, 1)[0]) :].lstrip()
 
 
-async def _document_for(db: Db, incoming: Incoming) -> Document:
+async def document_for(db: Db, key: str, source: str) -> Document:
     """The row of this key, locked; two senders of one new key get the same row."""
-    found = sa.select(Document).where(Document.key == incoming.key).with_for_update()
+    found = sa.select(Document).where(Document.key == key).with_for_update()
     if document := await db.scalar(found):
         return document
     document = Document(
         id=new_id("doc"),
-        key=incoming.key,
-        source=incoming.source,
+        key=key,
+        source=source,
         created_at=db_now(),
         updated_at=db_now(),
     )

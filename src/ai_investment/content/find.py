@@ -28,6 +28,8 @@ class Passage(msgspec.Struct, frozen=True):
     heading: str | None
     text: str
     score: float
+    position: int = 0
+    """Its place among the passages of its document."""
 
 
 async def find_passages(
@@ -47,11 +49,12 @@ async def find_passages(
                 sa.select(
                     PassageRow.id, DocumentVersion.document_id, DocumentVersion.title, DocumentVersion.url,
                     Document.source, DocumentVersion.published_at, PassageRow.heading, PassageRow.text,
+                    PassageRow.position,
                 )
                 .join(DocumentVersion, DocumentVersion.id == PassageRow.version_id)
                 .join(Document, Document.live_version_id == DocumentVersion.id)
                 .where(PassageRow.id.in_(list(score)), Document.deleted_at.is_(None))
             )
         ).all()  # fmt: skip
-    passages = [Passage(*row, score[row.id]) for row in rows]
+    passages = [Passage(*row[:-1], score[row.id], row.position) for row in rows]
     return sorted(passages, key=lambda passage: -passage.score)[:limit]

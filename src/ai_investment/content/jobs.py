@@ -54,11 +54,12 @@ class Removing(Protocol):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """The result of both jobs. After extraction `follow_up` names the job that makes it searchable."""
+    """The result of the jobs a document goes through; `follow_up` names the next one on its way to be
+    searchable. Without it and without `passages` the document was there already, word for word."""
 
     document_id: str
-    version: int
-    characters: int
+    version: int | None = None
+    characters: int | None = None
     passages: int | None = None
     follow_up: str | None = None
 

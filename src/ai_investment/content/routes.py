@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Request, Response, delete, get, post
@@ -11,11 +12,15 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from ai_investment.content import documents
 from ai_investment.content.documents import DocumentView, Incoming, PassageView
+from ai_investment.content.fetch import fetch_document
 from ai_investment.content.objects import Objects
+from ai_investment.content.sources.addresses import check_url, normal_url
+from ai_investment.content.sources.fetching import Refused
 from ai_investment.db import Db, Read
 from ai_investment.errors import Fault, Malformed
 from ai_investment.http.idempotency import once
 from ai_investment.identity.access import User
+from ai_investment.jobs.enqueue import enqueue
 from ai_investment.jobs.routes import Accepted, JobView
 
 MAX_FILE = 25 * 1024 * 1024
@@ -27,10 +32,13 @@ Key = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 
 
 class NewDocument(msgspec.Struct, forbid_unknown_fields=True):
-    """A document sent as text. Sending the same `key` again replaces it; without one it is a new document."""
+    """A document sent as text, or as the `url` of a page to fetch when there is no `text`.
 
-    text: Annotated[str, msgspec.Meta(min_length=1, max_length=5_000_000)]
-    title: Name
+    Sending the same `key` again replaces it; without one, the words (or the URL) are the key.
+    """
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=5_000_000)] | None = None
+    title: Name | None = None
     key: Key | None = None
     source: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] = "Uploaded"
     url: Annotated[str, msgspec.Meta(max_length=2000, pattern="^https?://")] | None = None
@@ -44,7 +52,7 @@ class Received(msgspec.Struct):
 
 
 @post("/content/documents", status_code=202, operation_id="AddDocument", tags=["Content"],
-      summary="Add or replace a document: JSON text, or a form with `file`", request_max_body_size=_MAX_BODY,
+      summary="Add or replace a document: JSON with `text` or `url`, or a form with `file`", request_max_body_size=_MAX_BODY,
       responses={200: ResponseSpec(Received, description="Already there, word for word.")})  # fmt: skip
 async def add_document(
     request: Request[Any, Any, Any], db: Db, objects: Objects, user: User
@@ -55,19 +63,37 @@ async def add_document(
     # A form is encoded differently each time it is sent: compared is what it says.
     said = msgspec.json.encode(incoming)
     async with once(request, db, user.id, body=said) as answer:
-        document, job = await documents.receive(db, user.id, incoming)
-        if job is None:
+        if isinstance(incoming, WebPage):
+            document = await documents.document_for(db, incoming.key, incoming.source)
+            page = incoming.url, incoming.source, incoming.title
+            job = await enqueue(db, user.id, fetch_document, document.id, *page)
+            return answer.done(Accepted(request, job, document_id=document.id))
+        document, extracting = await documents.receive(db, user.id, incoming)
+        if extracting is None:
             return answer.done(Response(Received(document.id, None), status_code=200))
-        return answer.done(Accepted(request, job, document_id=document.id))
+        return answer.done(Accepted(request, extracting, document_id=document.id))
 
 
-async def _from_json(request: Request[Any, Any, Any], objects: Objects) -> Incoming:
+class WebPage(msgspec.Struct, frozen=True):
+    """A document that is still on the web."""
+
+    key: str
+    url: str
+    source: str
+    title: str | None
+
+
+async def _from_json(request: Request[Any, Any, Any], objects: Objects) -> Incoming | WebPage:
     try:
         new = msgspec.json.decode(await request.body(), type=NewDocument)
     except msgspec.DecodeError as cause:
         raise Malformed(
             f"The body is not a document: {cause}", errors=[Fault("#", str(cause))]
         ) from cause
+    if new.text is None:
+        return _web_page(new, request.app.state.settings.private_hosts)
+    if new.title is None:
+        raise Malformed("The document has no title.", errors=[Fault("#/title", "needed")])
     data = new.text.encode()
     object_key = await objects.put(data)
     return Incoming(
@@ -79,6 +105,18 @@ async def _from_json(request: Request[Any, Any, Any], objects: Objects) -> Incom
         title=new.title,
         url=new.url,
     )
+
+
+def _web_page(new: NewDocument, private_hosts: frozenset[str]) -> WebPage:
+    if new.url is None:
+        raise Malformed("The document has no text.", errors=[Fault("#/text", "text or url needed")])
+    try:
+        check_url(new.url, private_hosts)
+    except Refused as cause:
+        raise Malformed(cause.detail, errors=[Fault("#/url", cause.detail)]) from cause
+    key = new.key or f"url:{normal_url(new.url)}"[:500]
+    source = new.source if new.source != "Uploaded" else urlsplit(new.url).hostname or "Web"
+    return WebPage(key, new.url, source, new.title)
 
 
 async def _from_form(request: Request[Any, Any, Any], objects: Objects) -> Incoming:

@@ -1,4 +1,7 @@
-"""/metrics for Prometheus: requests from memory, jobs from SQL at the moment of the scrape."""
+"""/metrics for Prometheus: requests from memory, jobs from SQL at the moment of the scrape.
+
+Operators read it with their key; Prometheus from the internal listener.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from litestar.datastructures import State
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, generate_latest
 
 from ai_investment.answers.safety.events import SafetyEvent
+from ai_investment.db import Database
 from ai_investment.identity.access import User
 from ai_investment.jobs.declare import KINDS, QUEUES
 from ai_investment.jobs.models import IS_QUEUED, Job
@@ -28,7 +32,12 @@ SAFETY = Gauge(
 @get("/metrics", include_in_schema=False)
 async def metrics(state: State, user: User) -> Response[bytes]:
     user.need_admin()
-    async with state.database.reading() as read:
+    return Response(await exposition(state.database), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def exposition(database: Database) -> bytes:
+    """All metrics in Prometheus' text format."""
+    async with database.reading() as read:
         counts = (
             await read.execute(
                 sa.select(
@@ -51,8 +60,8 @@ async def metrics(state: State, user: User) -> Response[bytes]:
     SAFETY.clear()
     for outcome, reason, count in stopped:
         SAFETY.labels(outcome, reason).set(count)
-    _set_gauges(counts, dict(list(map(tuple, oldest))))
-    return Response(generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    _set_gauges(counts, {row[0]: row[1] for row in oldest})
+    return generate_latest(REGISTRY)
 
 
 def _set_gauges(counts: Any, oldest: dict[str, datetime]) -> None:

@@ -49,8 +49,8 @@ function render(text, citations = [], headings = []) {
     if (kind === "ul" || kind === "ol") return el(kind, {}, ...each("li"));
     if (kind === "table" && lines.length > 1) return el(kind, {}, ...lines.map(row));
     const words = lines.join("\n");
-    const paragraph = el(headings.includes(words) ? "h3" : "p", {}, ...inline(words, citations));
-    return kind === "blockquote" ? el(kind, {}, paragraph) : paragraph;
+    if (kind === "blockquote") return el(kind, {}, ...render(words, citations));
+    return el(headings.includes(words) ? "h3" : "p", {}, ...inline(words, citations));
   });
 }
 
