@@ -10,7 +10,7 @@ from tests.faults.scene import QUESTION, QUOTE, TEXT, Scene, reply
 
 def test_a_written_answer_is_verified_cited_and_accounted(scene: Scene) -> None:
     answer = scene.ask(Prefer="wait=20")["job"]["result"]
-    assert answer["text"] == f"{TEXT} [1]\n\n"
+    assert answer["text"] == f"{TEXT[:-1]} [1].\n\n"
     assert answer["citations"][0]["quote"] == QUOTE
     assert answer["model"] == {
         "provider": "openai",

@@ -22,7 +22,7 @@ from ai_investment.adapters.openai_errors import (
     declined,
     translated,
 )
-from ai_investment.answers.models import Model, Quote, Statement, Usage
+from ai_investment.answers.models import ANYBODY, Item, Model, Quote, Reader, Statement, Usage
 from ai_investment.content.find import Passage
 from ai_investment.settings import InvalidSettings, Settings
 
@@ -112,8 +112,8 @@ class OpenAIAnswerer:
         await self._client.close()
 
     async def compose(
-        self, question: str, passages: Sequence[Passage]
-    ) -> AsyncGenerator[Statement | Usage]:
+        self, question: str, passages: Sequence[Passage], reader: Reader = ANYBODY
+    ) -> AsyncGenerator[Item]:
         """Each statement as soon as the model has written it, at the end the usage (null: not told).
 
         Raises ProviderQuota, ProviderRefused or ModelRefused (final), Later (rate limit), or

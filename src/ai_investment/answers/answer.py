@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
-from ai_investment.answers.models import Answer, Answerer, Citation, Suggestion, Usage
+from ai_investment.answers.models import (
+    ANYBODY,
+    Answer,
+    Answerer,
+    Computed,
+    Fault,
+    Item,
+    Reader,
+    Statement,
+    Switched,
+    Usage,
+    total,
+)
 from ai_investment.answers.next_step import what_next
-from ai_investment.answers.rendering import quotation
-from ai_investment.answers.verify import Found, Verified, verify
+from ai_investment.answers.page import Page, Show
+from ai_investment.answers.verify import Evidence
 from ai_investment.content.find import Passage
 
 Find = Callable[[str], Awaitable[list[Passage]]]
-Show = Callable[[str], Awaitable[None]]
 
 # Below this cosine the nearest passage is about something else: abstain rather than guess.
 FLOOR = 0.42
-_QUOTING_INTRO = "The sources say, in their own words:\n\n"
-_NEXT = {
-    "content": "Read next:",
-    "calculator": "Try it yourself:",
-    "question": "You could ask next:",
-}
 _NOTHING = (
     "I could not find an answer to this in the library, so I will not guess. "
     "Try asking about one thing at a time, or in other words."
@@ -30,84 +35,75 @@ _NOTHING = (
 
 
 async def answer_question(
-    message_id: str, question: str, *, find: Find, answerer: Answerer, show: Show
+    message_id: str,
+    question: str,
+    *,
+    find: Find,
+    answerer: Answerer,
+    show: Show,
+    reader: Reader = ANYBODY,
 ) -> Answer:
     """The answer to one question. `show` receives each verified piece of the text as it is ready."""
     clock = _Clock()
     passages = await find(question)
     clock.lap("retrieval")
-    page = _Page(show)
-    usage = Usage()
+    writing = _Writing(question, passages, answerer, show)
     if passages and passages[0].score >= FLOOR:
-        async with aclosing(answerer.compose(question, passages)) as items:
-            async for item in items:
-                if isinstance(item, Usage):
-                    usage = item
-                elif verified := verify(item, passages, question):
-                    await page.add(verified)
+        await writing.take(answerer.compose(question, passages, reader))
     clock.lap("composition")
-    answered = bool(page.citations)
-    suggestions = what_next(question, passages, page.citations) if answered else []
+    page = writing.page
+    suggestions = what_next(question, passages, page.citations) if page.text else []
     if suggestions:
         await page.end(suggestions[0])
     return Answer(
         message_id=message_id,
-        outcome="answered" if answered else "abstained",
-        reason=None if answered else "no_source",
-        text=page.text if answered else _NOTHING,
+        outcome="answered" if page.text else "abstained",
+        reason=None if page.text else "no_source",
+        text=page.text or _NOTHING,
         citations=page.citations,
+        calculations=writing.computed if page.text else [],
         suggestions=suggestions,
-        model=answerer.model,
-        usage=usage,
+        degraded=writing.degraded,
+        model=writing.model,
+        usage=total(writing.usages),
         timings_ms=clock.laps,
     )
 
 
-class _Page:
-    """The text as it grows: each statement with its markers, each quote numbered once."""
+class _Writing:
+    """What an answerer has given so far: shown where it is verified, kept as a fault where it is not."""
 
-    def __init__(self, show: Show) -> None:
-        self.text = ""
-        self.citations: list[Citation] = []
-        self._show = show
+    def __init__(
+        self, question: str, passages: list[Passage], answerer: Answerer, show: Show
+    ) -> None:
+        self.page = Page(show)
+        self.faults: list[Fault] = []
+        self.computed: list[Computed] = []
+        self.usages: list[Usage] = []
+        self.model = answerer.model
+        self.degraded: list[str] = []
+        self._evidence = Evidence(passages, question)
 
-    async def add(self, verified: Verified) -> None:
-        markers = "".join(
-            f"[{n}]" for n in dict.fromkeys(self._number(item) for item in verified.found)
-        )
-        if verified.quoted:
-            piece = ("" if self.text else _QUOTING_INTRO) + quotation(verified, markers)
+    async def take(self, items: AsyncGenerator[Item]) -> None:
+        async with aclosing(items):
+            async for item in items:
+                if isinstance(item, Statement):
+                    await self._add(item)
+                elif isinstance(item, Computed):
+                    self.computed.append(item)
+                    self._evidence.add_computed(item)
+                elif isinstance(item, Switched):
+                    self.model = item.model
+                    self.degraded.append(item.why)
+                else:
+                    self.usages.append(item)
+
+    async def _add(self, statement: Statement) -> None:
+        verdict = self._evidence.verify(statement)
+        if isinstance(verdict, Fault):
+            self.faults.append(verdict)
         else:
-            piece = f"{' '.join(verified.text.split())} {markers}\n\n"
-        self.text += piece
-        await self._show(piece)
-
-    async def end(self, step: Suggestion) -> None:
-        """One useful next step."""
-        piece = f"**{_NEXT[step.kind]}** {step.title}\n"
-        self.text += piece
-        await self._show(piece)
-
-    def _number(self, found: Found) -> int:
-        passage, quote = found.passage, found.passage.text[found.start : found.end]
-        for known in self.citations:
-            if (known.passage_id, known.start, known.end) == (passage.id, found.start, found.end):
-                return known.n
-        self.citations.append(
-            Citation(
-                n=len(self.citations) + 1,
-                passage_id=passage.id,
-                document_id=passage.document_id,
-                title=passage.title,
-                url=passage.url,
-                source=passage.source,
-                published_at=passage.published_at,
-                quote=quote,
-                start=found.start,
-                end=found.end,
-            )
-        )
-        return len(self.citations)
+            await self.page.add(verdict)
 
 
 class _Clock:

@@ -12,6 +12,7 @@ import msgspec
 
 from ai_investment.answers.asking import Asked, kind_of
 from ai_investment.answers.blocks import Block, Span, bare, blocks, ends, leans, opens
+from ai_investment.answers.orders import gives_orders
 from ai_investment.answers.words import content_stems
 from ai_investment.content.find import Passage
 from ai_investment.content.vectors import Embedder
@@ -61,6 +62,7 @@ def candidates(question: Asked, passages: Sequence[Passage]) -> list[Candidate]:
         Candidate(block, rank, set(content_stems(_all_text(block))), _above(passage))
         for rank, passage in enumerate(passages[:_PASSAGES])
         for block in _units(blocks(passage, near))
+        if not gives_orders(_all_text(block))
     ]
     seen_in = Counter(stem for item in found for stem in item.stems | item.above)
     weights = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from decimal import Decimal
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -54,15 +55,38 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens and cost; null: not known."""
+    """Tokens and cost in US dollars; null: not known."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: str | None = None
 
 
+def total(usages: Sequence[Usage]) -> Usage:
+    """All of them together; unknown as soon as one of them is."""
+    if not usages:
+        return Usage()
+    inputs, outputs = [it.input_tokens for it in usages], [it.output_tokens for it in usages]
+    costs = [it.cost_usd for it in usages]
+    return Usage(
+        input_tokens=None if None in inputs else sum(filter(None, inputs)),
+        output_tokens=None if None in outputs else sum(filter(None, outputs)),
+        cost_usd=None if None in costs else str(sum(Decimal(it) for it in costs if it)),
+    )
+
+
 class Safety(msgspec.Struct, frozen=True):
     flags: list[str] = []
+
+
+class Computed(msgspec.Struct, frozen=True):
+    """A calculation that an answer rests on. `explanation` are its steps, one a line."""
+
+    name: str
+    inputs: dict[str, Any]
+    result: Any
+    formula: str
+    explanation: str
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +98,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     """Markdown with markers [1]."""
     citations: list[Citation]
-    calculations: list[dict[str, Any]] = []
+    calculations: list[Computed] = []
     suggestions: list[Suggestion]
     disclaimer: str = DISCLAIMER
     safety: Safety = Safety()
@@ -97,6 +121,33 @@ class Statement(msgspec.Struct, frozen=True):
     text: str
     quotes: list[Quote]
     quoted: bool = False
+    computed: bool = False
+    """It tells what a calculator has computed, and may do so without a quote."""
+
+
+class Switched(msgspec.Struct, frozen=True):
+    """From here on somebody else composes, and why: `budget` or `ai_services`."""
+
+    model: Model
+    why: str
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """A statement that may not be shown, and why, in words for whoever may mend it."""
+
+    text: str
+    why: str
+
+
+class Reader(msgspec.Struct, frozen=True):
+    """For whom an answer is written; `id` names who pays for it from their daily budget."""
+
+    id: str | None = None
+    age: int | None = None
+
+
+ANYBODY: Final = Reader()
+Item = Statement | Computed | Switched | Usage
 
 
 class Answerer(Protocol):
@@ -106,9 +157,9 @@ class Answerer(Protocol):
     def model(self) -> Model: ...
 
     def compose(
-        self, question: str, passages: Sequence[Passage]
-    ) -> AsyncGenerator[Statement | Usage]:
-        """Statements in reading order as they are ready, and the usage when it is known.
+        self, question: str, passages: Sequence[Passage], reader: Reader
+    ) -> AsyncGenerator[Item]:
+        """Statements in reading order as they are ready, what they compute from, and the usage.
 
         No statement means that the passages do not answer the question. Raises Problem (final),
         Later (the provider asks to wait) or any other error (worth a retry).

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from ai_investment.answers.asking import Asked, asked
 from ai_investment.answers.choosing import Candidate, Window, candidates, rate, window
-from ai_investment.answers.models import Model, Quote, Statement, Usage
+from ai_investment.answers.models import ANYBODY, Item, Model, Quote, Reader, Statement, Usage
 from ai_investment.content.find import Passage
 from ai_investment.content.vectors import Embedder
 
@@ -26,8 +26,8 @@ class QuotingAnswerer:
         self._embedder = embedder
 
     async def compose(
-        self, question: str, passages: Sequence[Passage]
-    ) -> AsyncGenerator[Statement | Usage]:
+        self, question: str, passages: Sequence[Passage], reader: Reader = ANYBODY
+    ) -> AsyncGenerator[Item]:
         """One statement per quotation, the best first; its text is the quotation itself."""
         for statement in await asyncio.to_thread(self._quotations, question, passages):
             yield statement

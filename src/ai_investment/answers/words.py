@@ -43,3 +43,9 @@ def content_stems(text: str) -> list[str]:
     """The stems of the words that carry meaning, in order."""
     words = (match[0].lower().replace("’", "'") for match in _WORD.finditer(text))
     return [_stem(_POSSESSIVE.sub("", word)) for word in words if word not in _FUNCTION]
+
+
+def is_english(text: str) -> bool:
+    """Whether a text has as many English function words as English has; of a few words, yes."""
+    words = [match[0].lower() for match in _WORD.finditer(text)]
+    return len(words) < 8 or sum(word in _FUNCTION for word in words) >= 0.15 * len(words)
