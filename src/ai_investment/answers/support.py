@@ -61,6 +61,11 @@ _CLAUSE = re.compile(
     r"[,;:—–]|\b(?:but|because|although|though|while|whereas|which|unless|if|when)\b", re.I
 )
 _SAME_CLAUSE, _WORD_FOR_WORD = 0.5, 0.9
+# Words of denial that deny nothing.
+_NO_DENIAL = re.compile(
+    r"\bnothing but\b|\bnot (?:only|just|merely)\b|\bno (?:more|less|fewer) than\b|\bno matter\b",
+    re.I,
+)
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _NAME = re.compile(r"(?<=[\w,;)] )[\"“'(]?(?P<name>[A-Z]\w*[a-z]\w*|[A-Z]{2,})\b")
 _MONTHS = [
@@ -160,7 +165,8 @@ def new_terms(text: str, known: str) -> set[str]:
 
 
 def _words(text: str) -> set[str]:
-    return {match[0].lower().replace("’", "'") for match in _WORD.finditer(text)}
+    denying = _NO_DENIAL.sub(" ", text)
+    return {match[0].lower().replace("’", "'") for match in _WORD.finditer(denying)}
 
 
 def strangers(text: str, known: str, told: str) -> set[str]:
