@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from ai_investment.answers.answer import Find, Show, answer_question
+from ai_investment.answers.answer import Find, answer_question
 from ai_investment.answers.models import Answer, Answerer, Model, Safety, Usage
+from ai_investment.answers.page import Show
 from ai_investment.answers.safety.verdicts import Verdict
 
 # No model had a part in it.

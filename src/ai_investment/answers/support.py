@@ -63,7 +63,7 @@ _CLAUSE = re.compile(
 _SAME_CLAUSE, _WORD_FOR_WORD = 0.5, 0.9
 # Words of denial that deny nothing.
 _NO_DENIAL = re.compile(
-    r"\bnothing but\b|\bnot (?:only|just|merely)\b|\bno (?:more|less|fewer) than\b|\bno matter\b",
+    r"\bnothing but\b|\bnot (?:only|just|merely)\b(?=.*\bbut\b)|\bno (?:more|less|fewer) than\b|\bno matter\b",
     re.I,
 )
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
