@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -27,6 +28,9 @@ Db = AsyncSession
 Read = AsyncConnection
 """A read-only one."""
 AfterCommit = Callable[[list[Any]], Awaitable[None]]
+
+# A connection used a moment ago is taken to be alive: a ping costs three round trips.
+_TRUSTED_SECONDS = 1.0
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -138,6 +142,9 @@ class Database:
         self, url: str, after_commit: AfterCommit | None = None, *, pool_size: int = 10
     ) -> None:
         self.engine = _create_engine(async_url(url), pool_size)
+        # SQLite commits cheaply, and its driver's isolation level must stay untouched.
+        autocommit = {"isolation_level": "AUTOCOMMIT"} if self.engine.name == "postgresql" else {}
+        self._single = self.engine.execution_options(**autocommit)
         self._after_commit = after_commit
 
     @asynccontextmanager
@@ -153,6 +160,12 @@ class Database:
                     log.warning("after-commit publish failed: %s", type(cause).__name__)
 
     @asynccontextmanager
+    async def single(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for one writing statement, which begins and commits in its own round trip."""
+        async with self._single.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
     async def reading(self) -> AsyncIterator[Read]:
         """A read-only transaction; it never waits for SQLite's single writer."""
         async with self.engine.connect() as connection:
@@ -160,6 +173,39 @@ class Database:
 
     async def dispose(self) -> None:
         await self.engine.dispose()
+
+
+class Compiled:
+    """A statement with RETURNING, compiled once. In an idle process, where no cache is warm, putting a
+    statement together and taking its rows apart costs several times what the database needs for it.
+    """
+
+    def __init__(self, statement: sa.UpdateBase, dialect: sa.Dialect) -> None:
+        compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+        self._text = str(compiled)
+        self._names = tuple(compiled.positiontup or ())
+        self._fixed = dict(compiled.params)
+        open_ = {name: compiled.binds[name] for name in self._names if name in compiled.binds}
+        kinds = {name: bound.type.dialect_impl(dialect) for name, bound in open_.items()}
+        coders = [(name, kind.bind_processor(dialect)) for name, kind in kinds.items()]
+        self._encode = {name: encode for name, encode in coders if encode}
+        types = [column.type.dialect_impl(dialect) for column in statement.exported_columns]
+        self._decode = [kind.result_processor(dialect, None) for kind in types]
+
+    async def run(self, connection: AsyncConnection, **values: Any) -> list[tuple[Any, ...]]:
+        """Its rows. `values` are those of the parameters that were left open."""
+        filled = {**self._fixed, **values}
+        for name, encode in self._encode.items():
+            filled[name] = encode(filled[name])
+        parameters = tuple(filled[name] for name in self._names)
+        rows = (await connection.exec_driver_sql(self._text, parameters)).all()
+        return [
+            tuple(
+                decode(value) if decode else value
+                for decode, value in zip(self._decode, row, strict=True)
+            )
+            for row in rows
+        ]
 
 
 def outbox(db: Db) -> list[Any]:
@@ -175,19 +221,36 @@ def _create_engine(url: sa.URL, pool_size: int) -> AsyncEngine:
         "hide_parameters": True,
     }
     if url.get_backend_name() == "postgresql":
-        return create_async_engine(
+        engine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=5,
-            pool_pre_ping=True,
             connect_args={"timeout": 5},
             **common,
         )
+        _ping_when_idle(engine.sync_engine)
+        return engine
     engine = create_async_engine(url, **common)
     sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _ping_when_idle(engine: sa.Engine) -> None:
+    @sa.event.listens_for(engine, "checkin")
+    def remember(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info["last_used"] = time.monotonic()
+
+    @sa.event.listens_for(engine, "checkout")
+    def ping(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        last_used = record.info.get("last_used")
+        if last_used is None or time.monotonic() - last_used < _TRUSTED_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as cause:
+            raise sa.exc.DisconnectionError from cause  # the pool opens another one
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -208,7 +208,8 @@ class Listener:
 async def wait_for(event: asyncio.Event, seconds: float) -> bool:
     """Wait for a wake-up at most `seconds`; clears it. True when woken."""
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
     except TimeoutError:
         return False
     event.clear()

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from ai_investment.db import Database, Db, db_now, outbox
+from ai_investment.db import Compiled, Database, Db, db_now, outbox
 from ai_investment.jobs.enqueue import Changed, Ring
 from ai_investment.jobs.errors import LeaseLost
 from ai_investment.jobs.models import (
@@ -66,33 +66,31 @@ async def claim(
     A kind this worker does not know (it is older than the API during a rolling deploy) is left for
     a worker that knows it. Two claims at once never get the same job.
     """
-    values = {"wanted": queue, "kinds": list(kinds), "free": limit, "most": suspicion}
-    async with database.transaction() as db:
-        rows = (await db.execute(_statement(), values)).all()
-        outbox(db).extend(Changed(row.id) for row in rows)
+    statement = _statement(database.engine.dialect, tuple(kinds))
+    async with database.single() as connection:
+        rows = await statement.run(connection, wanted=queue, free=limit, most=suspicion)
     return [Claimed(*row) for row in rows]
 
 
 @cache
-def _statement() -> Any:
-    """Built once: putting the statement together costs more than running it."""
+def _statement(dialect: sa.Dialect, kinds: tuple[str, ...]) -> Compiled:
     suspicion = _suspicion_of_next_run()
     due = (
         sa.select(Job.id, Job.priority, Job.turn, suspicion.label("suspicion"))
         .where(
-            Job.queue == sa.bindparam("wanted"),
+            Job.queue == sa.bindparam("wanted", ""),
             IS_QUEUED,
-            Job.kind.in_(sa.bindparam("kinds", expanding=True)),
+            Job.kind.in_(kinds),
             Job.run_at <= db_now(),
             suspicion <= sa.bindparam("most", APART),
         )
         .order_by(Job.priority, Job.turn)
-        .limit(sa.bindparam("free"))
+        .limit(sa.bindparam("free", 1))
         .with_for_update(skip_locked=True)
         .cte("due")
     )
     table: Any = Job.__table__
-    return (
+    claiming = (
         sa.update(table)
         .where(table.c.id.in_(_compatible(due)))
         .values(
@@ -105,6 +103,7 @@ def _statement() -> Any:
         )
         .returning(*(table.c[field] for field in Claimed.__struct_fields__))
     )
+    return Compiled(claiming, dialect)
 
 
 def _suspicion_of_next_run() -> sa.ColumnElement[int]:

@@ -30,10 +30,11 @@ class JobKind(Generic[U, P]):
     unique: str | None
     function: Callable[Concatenate[Run[U], P], Awaitable[None]]
     args_type: type[msgspec.Struct]
+    signature: inspect.Signature
 
     def pack(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
         """The arguments as the JSON object kept in the row; raises TypeError as a call would."""
-        bound = inspect.signature(self.function).bind(None, *args, **kwargs)
+        bound = self.signature.bind(None, *args, **kwargs)
         packed: dict[str, Any] = msgspec.to_builtins(dict(list(bound.arguments.items())[1:]))
         return packed
 
@@ -67,11 +68,12 @@ def job(
         raise ValueError(f"{name}: declared twice")
 
     def declare(function: Callable[Concatenate[Run[U], P], Awaitable[None]]) -> JobKind[U, P]:
+        signature = inspect.signature(function)
         fields = [
             (parameter.name, hints[parameter.name])
             if parameter.default is parameter.empty
             else (parameter.name, hints[parameter.name], parameter.default)
-            for parameter in list(inspect.signature(function).parameters.values())[1:]
+            for parameter in list(signature.parameters.values())[1:]
             for hints in [inspect.get_annotations(function, eval_str=True)]
         ]
         args_type = msgspec.defstruct(
@@ -79,7 +81,8 @@ def job(
         )
         if unique is not None and unique not in args_type.__struct_fields__:
             raise ValueError(f"{name}: unique by {unique}, which is no argument")
-        kind = JobKind(name, queue, attempts, lease, priority, quota, unique, function, args_type)
+        policy = (queue, attempts, lease, priority, quota, unique)
+        kind = JobKind(name, *policy, function, args_type, signature)
         KINDS[name] = kind
         return kind
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from ai_investment.db import Db, db_epoch, db_now, outbox
+from ai_investment.db import Compiled, Db, db_epoch, db_now, outbox
 from ai_investment.ids import new_id
 from ai_investment.jobs.declare import JobKind
 from ai_investment.jobs.errors import TooManyJobs
@@ -35,6 +35,9 @@ _PLAIN = (
     "unique_key", "traceparent",
 )  # fmt: skip
 _LOCK_OWNER = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 0))")
+_BEGINNING = {
+    "attempt": 0, "fence": 0, "crashes": 0, "version": 0, "dead": False, "cancel_requested": False,
+}  # fmt: skip
 _CLOCKED = {"run_at": db_now(), "created_at": db_now()}
 
 
@@ -71,13 +74,14 @@ async def enqueue(
     await _keep_quota(db, owner_id, kind, 1)
     packed = kind.pack(*args, **kwargs)
     values = _values(owner_id, kind, packed)
-    dialect = db.get_bind().dialect.name
+    dialect = db.get_bind().dialect
     insert = _insert(dialect, owned=owner_id is not None, unique=kind.unique is not None)
+    await db.flush()
+    connection = await db.connection()
     while True:
-        row = (await db.execute(insert, values)).one_or_none()
-        if row is not None:
+        if rows := await insert.run(connection, **values):
             outbox(db).append(Ring(kind.queue, values["id"], 1))
-            return Job(**values, created_at=row.created_at, attempt=0)
+            return Job(**values, **_BEGINNING, created_at=rows[0][0])
         existing = await db.scalar(
             sa.select(Job).where(Job.unique_key == values["unique_key"], IS_LIVE)
         )
@@ -134,18 +138,17 @@ def _next_turn(owner: Any, queue: Any) -> sa.ColumnElement[float]:
 
 
 @cache
-def _insert(dialect: str, *, owned: bool, unique: bool) -> Any:
-    """Built once: putting the statement together costs more than running it."""
-    columns: dict[str, Any] = {name: sa.bindparam(name) for name in _PLAIN}
-    turn = _next_turn(sa.bindparam("owner_id"), sa.bindparam("queue")) if owned else db_epoch()
-    build = postgresql.insert if dialect == "postgresql" else sqlite.insert
+def _insert(dialect: sa.Dialect, *, owned: bool, unique: bool) -> Compiled:
     table: Any = Job.__table__
-    insert: Any = build(table).values(**columns, **_CLOCKED, turn=turn)
+    columns = {name: sa.bindparam(name, None, table.c[name].type) for name in _PLAIN}
+    turn = _next_turn(columns["owner_id"], columns["queue"]) if owned else db_epoch()
+    build = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+    insert: Any = build(table).values(**columns, **_BEGINNING, **_CLOCKED, turn=turn)
     if unique:
         insert = insert.on_conflict_do_nothing(
             index_elements=[Job.unique_key], index_where=IS_LIVE_AND_UNIQUE
         )
-    return insert.returning(Job.created_at)
+    return Compiled(insert.returning(table.c.created_at), dialect)
 
 
 async def _keep_quota(db: Db, owner_id: str | None, kind: JobKind[Any, ...], more: int) -> None:

@@ -20,6 +20,7 @@ from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell, Listener, queue_key, wait_for, wake_channel
 from ai_investment.jobs.claim import APART, CLEAR, Claimed, claim, put_back
 from ai_investment.jobs.declare import JobKind
+from ai_investment.jobs.enqueue import Changed
 from ai_investment.jobs.presence import announce
 from ai_investment.jobs.run import Runner
 from ai_investment.jobs.schedule import fire_due
@@ -102,23 +103,32 @@ class QueueWorker(arq.worker.Worker):
     async def _pick_up(self, rang: bool) -> bool:
         """Fill the free slots; True when there may be more to do at once.
 
-        When the bell rang, SQL is asked at once, and the messages are taken off the queue meanwhile.
+        When the bell rang, SQL is asked at once; what the messages said is then known already.
         """
         free = self.max_jobs - len(self.tasks)
         if not self.allow_pick_jobs or free <= 0:
             return False
+        if not rang and not await self._heard(free):
+            return False
         try:
-            if rang:
-                claimed, _ = await asyncio.gather(self._claim(free), self._heard(free))
-            else:
-                claimed = await self._claim(free) if await self._heard(free) else []
+            claimed = await self._claim(free)
         except (SQLAlchemyError, OSError) as cause:
             log.warning("cannot claim: %s", type(cause).__name__)
             await asyncio.sleep(_POLL_SECONDS)
             return False
         for item in claimed:
             self._start(item)
+        await self._tell(claimed)
+        if rang:
+            await self._heard(free)
         return len(claimed) > 0
+
+    async def _tell(self, claimed: Sequence[Claimed]) -> None:
+        """Readers learn that their jobs run; those have started already."""
+        try:
+            await self._bell.publish([Changed(item.id) for item in claimed])
+        except (RedisError, OSError) as cause:
+            log.warning("start not told: %s", type(cause).__name__)
 
     async def _claim(self, free: int) -> list[Claimed]:
         """Claim; when the worker is stopped meanwhile, what was claimed is given back."""
