@@ -66,8 +66,6 @@ class Working(Accepting):
         started = []
         for worker, claimed in zip(limits, claims, strict=True):
             assert len(claimed) <= limits[worker]
-            # The worker tells of a start, when its jobs have started.
-            self.stage.heard.update(item.id for item in claimed)
             started += [await self._start(worker, item) for item in claimed]
         ranks = sorted(waiting[run.claimed.id] for run in started)
         assert ranks == list(waiting.values())[:total]
@@ -127,6 +125,7 @@ class Working(Accepting):
         self.keepers[worker, claimed.id] = run
         self.running.append(run)
         await run.settled_down()
+        self.stage.heard.add(item.id)  # the worker itself tells of what it has started
         assert not task.done()
         return run
 
