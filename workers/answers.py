@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from ai_investment.adapters.answerers import answerer_of
 from ai_investment.adapters.chroma import ChromaVectors
 from ai_investment.adapters.minilm import MiniLM, load_minilm
 from ai_investment.answers.models import Answerer
-from ai_investment.answers.quoting import QuotingAnswerer
 from ai_investment.answers.safety.gate import Gate
 from ai_investment.chat.jobs import answer_message
 from ai_investment.db import Database
@@ -28,25 +28,22 @@ class Resources:
 
 
 @asynccontextmanager
-async def resources(settings: Settings) -> AsyncIterator[Resources]:
+async def resources(settings: Settings, database: Database, bell: Bell) -> AsyncIterator[Resources]:
     embedder = load_minilm(settings.model_cache)
-    async with ChromaVectors(settings.chroma_url) as vectors:
+    async with (
+        ChromaVectors(settings.chroma_url) as vectors,
+        answerer_of(settings, embedder, database, bell.redis) as answerer,
+    ):
         await vectors.load()
-        if not settings.openai_api_key:
-            yield Resources(embedder, vectors, QuotingAnswerer(embedder), Gate())
-            return
-        from ai_investment.adapters.openai import (
-            OpenAIAnswerer,
-        )  # seconds of imports, only with a key
-
-        writer = OpenAIAnswerer(settings)
-        try:
-            yield Resources(embedder, vectors, writer, Gate())
-        finally:
-            await writer.close()
+        yield Resources(embedder, vectors, answerer, Gate())
 
 
 def build(settings: Settings, database: Database, bell: Bell) -> QueueWorker:
     return QueueWorker(
-        "answers", [answer_message], database, bell, partial(resources, settings), max_jobs=10
+        "answers",
+        [answer_message],
+        database,
+        bell,
+        partial(resources, settings, database, bell),
+        max_jobs=10,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -92,6 +93,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "https://api.openai.com/v1", "OPENAI_BASE_URL", "any server that speaks the same protocol"
     )
     openai_model: str = _setting("gpt-4.1-mini", "OPENAI_MODEL", "the model that writes answers")
+    openai_user_daily_tokens: int = _setting(
+        200_000,
+        "OPENAI_USER_DAILY_TOKENS",
+        "tokens one user may cost in a UTC day; beyond it answers are quotations",
+    )
+    openai_daily_tokens: int = _setting(
+        10_000_000, "OPENAI_DAILY_TOKENS", "tokens all users together may cost in a UTC day"
+    )
+    openai_daily_cost_usd: Decimal = _setting(
+        Decimal("25"),
+        "OPENAI_DAILY_COST_USD",
+        "US dollars all users together may cost in a UTC day",
+    )
     embedding_model: Literal["all-minilm-l6-v2-int8"] = _setting(
         "all-minilm-l6-v2-int8", "EMBEDDING_MODEL", "the local embedding model"
     )
@@ -208,6 +222,11 @@ def _inconsistencies(settings: Settings) -> list[str]:
     for name, pattern in _URLS.items():
         if not re.match(pattern, getattr(settings, name)):
             faults.append(f"{name.upper()}: not a URL of the form {_FORMS[name]}")
+    faults += [
+        f"{name.upper()}: must not be negative; 0 allows no call of the model"
+        for name in ("openai_user_daily_tokens", "openai_daily_tokens", "openai_daily_cost_usd")
+        if not getattr(settings, name) >= 0
+    ]
     if settings.ai_investment_local_user and settings.api_host not in LOOPBACK:
         faults.append("AI_INVESTMENT_LOCAL_USER: needs API_HOST to be a loopback address")
     if re.search(r"[^\x20-\x7e]|[()]", settings.fetch_contact):

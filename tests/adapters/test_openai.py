@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from ai_investment.adapters.openai_errors import BrokenReply
+from ai_investment.answers.errors import BrokenReply
 from ai_investment.answers.models import Model, Quote, Statement, Usage
 from tests.adapters.answering import (
     CASES,
@@ -91,7 +91,7 @@ async def test_the_request_asks_for_a_stream_of_the_agreed_form_from_the_configu
 
 async def test_the_model_and_the_prompt_are_named() -> None:
     async with answering(streamed(reply_json())) as (answerer, _):
-        assert answerer.model == Model("openai", "stand-in", "answer.v1")
+        assert answerer.model == Model("openai", "stand-in", "answer.v2")
 
 
 async def test_no_passage_can_close_its_delimiter_or_open_another() -> None:

@@ -13,14 +13,13 @@ import pytest
 from openai import OpenAIError
 from openai._exceptions import SubjectTokenProviderError
 
-from ai_investment.adapters.openai_errors import (
+from ai_investment.adapters.openai_errors import translated, wait_after
+from ai_investment.answers.errors import (
     BrokenReply,
     ModelRefused,
     ProviderQuota,
     ProviderRefused,
     ProviderUnavailable,
-    translated,
-    wait_after,
 )
 from ai_investment.jobs.errors import Later
 

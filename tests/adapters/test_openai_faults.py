@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ai_investment.adapters.openai import OpenAIAnswerer
-from ai_investment.adapters.openai_errors import (
+from ai_investment.answers.errors import (
     BrokenReply,
     ModelRefused,
     ProviderQuota,
@@ -193,6 +193,7 @@ async def test_a_line_break_after_the_key_does_no_harm() -> None:
         answerer = OpenAIAnswerer(
             Settings(openai_api_key=KEY + "\n", openai_base_url=server.base_url)
         )
-        assert [item async for item in answerer.compose(QUESTION, PASSAGES)] == [Usage(100, 20)]
+        told = [item async for item in answerer.compose(QUESTION, PASSAGES)]
+        assert told == [Usage(100, 20, "0.000072")]
         assert server.received[0].headers["authorization"] == f"Bearer {KEY}"
         await answerer.close()

@@ -15,7 +15,7 @@ def test_a_written_answer_is_verified_cited_and_accounted(scene: Scene) -> None:
     assert answer["model"] == {
         "provider": "openai",
         "name": "gpt-4.1-mini",
-        "prompt_version": "answer.v1",
+        "prompt_version": "answer.v2",
     }
     assert (answer["usage"]["input_tokens"], answer["usage"]["output_tokens"]) == (120, 30)
     [received] = scene.model.server.received

@@ -43,6 +43,9 @@ class Scene:
         """Start again whatever the test before has killed."""
         if self.redis.process.popen.poll() is not None:
             self.redis.start()
+        # The model's provider is trusted again.
+        for key in self.redis.client().scan_iter("breaker:*"):
+            self.redis.client().delete(key)
         dead = [
             name for name in PROCESSES if self.installation.processes[name].popen.poll() is not None
         ]

@@ -3,87 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from importlib.resources import files
-from typing import Any, Final, TypeVar
+from decimal import Decimal
+from typing import Any, TypeVar
 
-import jiter
 import msgspec
 import openai
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
-from openai.types.shared_params import ResponseFormatJSONSchema
 
-from ai_investment.adapters.openai_errors import (
-    BrokenReply,
-    ProviderUnavailable,
-    declined,
-    translated,
+from ai_investment.adapters.openai_errors import translated
+from ai_investment.adapters.openai_prices import cost
+from ai_investment.adapters.openai_reply import Call, Reply
+from ai_investment.adapters.openai_request import (
+    PROMPT_VERSION,
+    REPLY_FORMATS,
+    messages,
+    tools,
 )
-from ai_investment.answers.models import ANYBODY, Item, Model, Quote, Reader, Statement, Usage
+from ai_investment.answers.budget import Amount
+from ai_investment.answers.errors import BrokenReply, ProviderUnavailable
+from ai_investment.answers.models import (
+    ANYBODY,
+    Computed,
+    Fault,
+    Item,
+    Model,
+    Reader,
+    Usage,
+    total,
+)
+from ai_investment.calculators.tools import call as calculate
 from ai_investment.content.find import Passage
+from ai_investment.errors import Problem
 from ai_investment.settings import InvalidSettings, Settings
 
 T = TypeVar("T")
 
-PROMPT_VERSION: Final = "answer.v1"
-_PROMPT = (
-    files("ai_investment.answers").joinpath("prompts", f"{PROMPT_VERSION}.md").read_text("utf-8")
-)
-
 _CONNECT_SECONDS = 5.0
-# The prompt asks for eight statements: more is kept, but a model that never stops is not.
-_MAX_STATEMENTS = 12
-_MAX_CHARACTERS = 24_000
+_ROUNDS = 4
 _KEY = re.compile(r"[!-~]+")
-
-_REPLY_FORMAT: ResponseFormatJSONSchema = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "answer",
-        "strict": True,
-        "schema": {
-            "type": "object",
-            "properties": {
-                "answerable": {"type": "boolean"},
-                "statements": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "properties": {
-                            "text": {"type": "string"},
-                            "citations": {
-                                "type": "array",
-                                "items": {
-                                    "type": "object",
-                                    "properties": {
-                                        "passage": {"type": "integer"},
-                                        "quote": {"type": "string"},
-                                    },
-                                    "required": ["passage", "quote"],
-                                    "additionalProperties": False,
-                                },
-                            },
-                        },
-                        "required": ["text", "citations"],
-                        "additionalProperties": False,
-                    },
-                },
-            },
-            "required": ["answerable", "statements"],
-            "additionalProperties": False,
-        },
-    },
-}
+# What a reply takes at most, and how many characters a token has at least, in any language we answer in.
+_REPLY_TOKENS, _CHARACTERS_PER_TOKEN = 2_000, 3
 
 
 class OpenAIAnswerer:
     """Writes statements with `OPENAI_MODEL` at `OPENAI_BASE_URL`.
 
-    Besides what every answerer promises: one request a call, an end within `time_limit` seconds, and
-    the API key in no error and no log. Raises InvalidSettings when the key cannot be one.
+    Besides what every answerer promises: at most four requests a call (the calculators are its tools),
+    an end within `time_limit` seconds, and the API key in no error and no log. Raises InvalidSettings
+    when the key cannot be one.
     """
 
     def __init__(self, settings: Settings, *, time_limit: float = 60.0) -> None:
@@ -102,6 +72,12 @@ class OpenAIAnswerer:
             # The job engine retries, and it frees the worker in the meantime.
             max_retries=0,
         )
+        # What the server has turned out not to support is not sent again.
+        self._formats = list(REPLY_FORMATS)
+        self._extras: dict[str, Any] = {
+            "tools": tools(),
+            "stream_options": {"include_usage": True},
+        }
 
     @property
     def model(self) -> Model:
@@ -111,6 +87,14 @@ class OpenAIAnswerer:
         """Close the connections; the answerer is of no use afterwards."""
         await self._client.close()
 
+    def most(self, question: str, passages: Sequence[Passage]) -> Amount:
+        """What one call costs at most, if it calls no tool."""
+        characters = sum(
+            len(str(item.get("content"))) for item in messages(question, passages, ANYBODY)
+        )
+        asked = characters // _CHARACTERS_PER_TOKEN
+        return Amount(asked + _REPLY_TOKENS, cost(self._model.name, asked, _REPLY_TOKENS))
+
     async def compose(
         self, question: str, passages: Sequence[Passage], reader: Reader = ANYBODY
     ) -> AsyncGenerator[Item]:
@@ -119,146 +103,146 @@ class OpenAIAnswerer:
         Raises ProviderQuota, ProviderRefused or ModelRefused (final), Later (rate limit), or
         ProviderUnavailable or BrokenReply (worth a retry), also after statements were given.
         """
-        reply = _Reply(passages)
-        async with aclosing(self._chunks(_messages(question, passages))) as chunks:
-            async for chunk in chunks:
-                for statement in reply.add(chunk):
-                    yield statement
-        reply.check_ended()
-        yield reply.usage
+        async with aclosing(self._rounds(messages(question, passages, reader), passages)) as items:
+            async for item in items:
+                yield item
+
+    async def repair(
+        self, question: str, passages: Sequence[Passage], reader: Reader, faults: Sequence[Fault]
+    ) -> AsyncGenerator[Item]:
+        """Statements in place of those with faults; raises as `compose`."""
+        asked = messages(question, passages, reader, faults)
+        async with aclosing(self._rounds(asked, passages)) as items:
+            async for item in items:
+                yield item
+
+    async def _rounds(
+        self, said: list[ChatCompletionMessageParam], passages: Sequence[Passage]
+    ) -> AsyncGenerator[Item]:
+        deadline = asyncio.get_running_loop().time() + self._time_limit
+        usages: list[Usage] = []
+        for number in range(1, _ROUNDS + 1):
+            reply = Reply(passages)
+            chunks = self._chunks(said, deadline, may_call=number < _ROUNDS)
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    for statement in reply.add(chunk):
+                        yield statement
+            for statement in reply.end():
+                yield statement
+            usages.append(self._priced(reply.usage))
+            if not reply.calls:
+                yield total(usages)
+                return
+            answers = [_called(call) for call in reply.calls]
+            for computed, _ in answers:
+                if computed:
+                    yield computed
+            said = [*said, *_transcript(reply.calls, [answer for _, answer in answers])]
+        raise BrokenReply(f"no reply within {_ROUNDS} rounds of calculations")
+
+    def _priced(self, usage: Usage | None) -> Usage:
+        if usage is None or usage.input_tokens is None or usage.output_tokens is None:
+            return usage or Usage()
+        price = cost(self._model.name, usage.input_tokens, usage.output_tokens)
+        told: Decimal | None = price
+        return msgspec.structs.replace(usage, cost_usd=None if told is None else f"{told:f}")
 
     async def _chunks(
-        self, messages: list[ChatCompletionMessageParam]
+        self, said: list[ChatCompletionMessageParam], deadline: float, *, may_call: bool
     ) -> AsyncGenerator[ChatCompletionChunk, None]:
-        deadline = asyncio.get_running_loop().time() + self._time_limit
-        request = self._client.chat.completions.create(
-            model=self._model.name,
-            messages=messages,
-            response_format=_REPLY_FORMAT,
-            stream=True,
-            stream_options={"include_usage": True},
-        )
-        stream = await self._by(deadline, request)
+        stream = await self._opened(said, deadline, may_call=may_call)
         async with stream:
-            while (chunk := await self._by(deadline, anext(stream, None))) is not None:
+            while (chunk := await self._by(deadline, lambda: anext(stream, None))) is not None:
                 yield chunk
 
-    async def _by(self, deadline: float, step: Awaitable[T]) -> T:
-        """What the SDK gives, in time, or one of our errors."""
+    async def _opened(
+        self, said: list[ChatCompletionMessageParam], deadline: float, *, may_call: bool
+    ) -> openai.AsyncStream[ChatCompletionChunk]:
+        """The stream; asks again without what the server says it does not support."""
+        while True:
+            extras = dict(self._extras)
+            if not may_call and "tools" in extras:
+                extras["tool_choice"] = "none"
+
+            def request(
+                extras: dict[str, Any] = extras,
+            ) -> Awaitable[openai.AsyncStream[ChatCompletionChunk]]:
+                return self._client.chat.completions.create(
+                    model=self._model.name,
+                    messages=said,
+                    stream=True,
+                    **self._formats[0],
+                    **extras,
+                )
+
+            try:
+                return await self._by(deadline, request, self._leave_out)
+            except _Without:
+                continue
+
+    def _leave_out(self, cause: Exception) -> None:
+        """Raises _Without when a request was refused for a part that can be left out."""
+        refused = isinstance(cause, (openai.BadRequestError, openai.UnprocessableEntityError))
+        words = str(cause).lower() if refused else ""
+        if len(self._formats) > 1 and re.search(r"response_?format|json_(?:schema|object)", words):
+            self._formats.pop(0)
+            raise _Without
+        for name in ("tools", "stream_options"):
+            if name in self._extras and re.search(rf"{name.rstrip('s')}|{name}", words):
+                del self._extras[name]
+                raise _Without
+
+    async def _by(
+        self,
+        deadline: float,
+        step: Callable[[], Awaitable[T]],
+        look: Callable[[Exception], None] = lambda _: None,
+    ) -> T:
+        """What the SDK gives, in time, or one of our errors; `look` may raise before it becomes one."""
         try:
             async with asyncio.timeout_at(deadline):
-                return await step
+                return await step()
         except TimeoutError:
             error: Exception = ProviderUnavailable(f"no end within {self._time_limit:g} s")
         except (openai.OpenAIError, ValueError) as cause:  # ValueError: an event that is not JSON
+            look(cause)
             error = translated(cause, self._key)
         raise error
 
 
-def _messages(question: str, passages: Sequence[Passage]) -> list[ChatCompletionMessageParam]:
-    """The rules, then the passages and the question as data.
+class _Without(Exception):
+    pass
 
-    The tags carry a digest of everything between them: no text can hold the tag that closes it, and
-    equal input gives an equal prompt. So passages need no escaping, and quotes stay verbatim.
-    """
-    sources = [
-        (" · ".join(filter(None, (item.title, item.heading))), item.text) for item in passages
+
+def _called(call: Call) -> tuple[Computed | None, str]:
+    """A calculation and its JSON for the model, or what was wrong with the call, in words for it."""
+    try:
+        calculation = calculate(call.name, call.arguments)
+        inputs = msgspec.json.decode(call.arguments)
+    except Problem as problem:
+        return None, msgspec.json.encode(problem.body()).decode()
+    told = msgspec.json.encode(calculation).decode()
+    if calculation.result is None:
+        return None, told
+    steps = "\n".join(calculation.steps)
+    return Computed(call.name, inputs, calculation.result, calculation.formula, steps), told
+
+
+def _transcript(calls: Sequence[Call], answers: Sequence[str]) -> list[ChatCompletionMessageParam]:
+    asked: ChatCompletionMessageParam = {
+        "role": "assistant",
+        "tool_calls": [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in calls
+        ],
+    }
+    told: list[ChatCompletionMessageParam] = [
+        {"role": "tool", "tool_call_id": call.id, "content": answer}
+        for call, answer in zip(calls, answers, strict=True)
     ]
-    code = hashlib.sha256(msgspec.json.encode((question, sources))).hexdigest()[:16]
-    blocks = [
-        f"<passage-{code} number={number}>\nFrom: {' '.join(title.split())}\n\n{text}\n</passage-{code}>"
-        for number, (title, text) in enumerate(sources, start=1)
-    ]
-    blocks.append(f"<question-{code}>\n{question}\n</question-{code}>")
-    return [
-        {"role": "system", "content": _PROMPT},
-        {"role": "user", "content": "\n\n".join(blocks)},
-    ]
-
-
-class _Citation(msgspec.Struct):
-    passage: int
-    quote: str
-
-
-class _Written(msgspec.Struct):
-    text: str
-    citations: list[_Citation]
-
-
-class _Growing(msgspec.Struct):
-    """The reply so far; the last statement may lack fields."""
-
-    answerable: bool = True
-    statements: list[dict[str, Any]] = []
-
-
-class _Reply:
-    """A reply as it arrives. Chunks are read leniently: compatible servers leave out fields."""
-
-    def __init__(self, passages: Sequence[Passage]) -> None:
-        self.usage = Usage()
-        self._passages = passages
-        self._json = ""
-        self._given = 0
-        self._whole = False
-        self._finish: str | None = None
-
-    def add(self, chunk: ChatCompletionChunk) -> list[Statement]:
-        """The statements that this chunk completed."""
-        if usage := getattr(chunk, "usage", None):
-            self.usage = Usage(
-                input_tokens=getattr(usage, "prompt_tokens", None),
-                output_tokens=getattr(usage, "completion_tokens", None),
-            )
-        piece = ""
-        for choice in getattr(chunk, "choices", None) or ():
-            delta = getattr(choice, "delta", None)
-            self._finish = getattr(choice, "finish_reason", None) or self._finish
-            if getattr(delta, "refusal", None) or self._finish == "content_filter":
-                raise declined()
-            piece += getattr(delta, "content", None) or ""
-        self._json += piece
-        if len(self._json) > _MAX_CHARACTERS:
-            raise BrokenReply(f"the reply is longer than {_MAX_CHARACTERS} characters")
-        # A statement is complete when the next one begins or the reply ends: with a brace.
-        return self._completed() if "{" in piece or "}" in piece else []
-
-    def check_ended(self) -> None:
-        """Raises BrokenReply unless the model ended the reply itself and it has the agreed form."""
-        if self._finish is None:
-            raise BrokenReply("the stream ended before the reply")
-        if self._finish == "length":
-            raise BrokenReply("the reply was cut at the length limit")
-        if not self._whole:
-            raise BrokenReply("the reply is not the agreed JSON")
-
-    def _completed(self) -> list[Statement]:
-        try:
-            growing = self._parse()
-            until = len(growing.statements) - (0 if self._whole else 1)
-            ready = growing.statements[self._given : min(until, _MAX_STATEMENTS)]
-            statements = [self._statement(msgspec.convert(item, _Written)) for item in ready]
-        except ValueError as cause:
-            raise BrokenReply("the reply is not the agreed JSON") from cause
-        self._given += len(statements)
-        return statements if growing.answerable else []
-
-    def _parse(self) -> _Growing:
-        data = self._json.encode()
-        try:
-            parsed = jiter.from_json(data)
-            self._whole = isinstance(parsed, dict) and {"answerable", "statements"} <= parsed.keys()
-        except ValueError:
-            parsed = jiter.from_json(data, partial_mode=True)
-            self._whole = False
-        return msgspec.convert(parsed, _Growing)
-
-    def _statement(self, written: _Written) -> Statement:
-        """A citation of a passage that was not given is dropped; whether the others hold is checked later."""
-        quotes = [
-            Quote(self._passages[item.passage - 1].id, item.quote)
-            for item in written.citations
-            if 1 <= item.passage <= len(self._passages)
-        ]
-        return Statement(written.text, quotes)
+    return [asked, *told]

@@ -11,7 +11,13 @@ from email.utils import mktime_tz, parsedate_tz
 
 import openai
 
-from ai_investment.errors import Problem
+from ai_investment.answers.errors import (
+    BrokenReply,
+    ModelRefused,
+    ProviderQuota,
+    ProviderRefused,
+    ProviderUnavailable,
+)
 from ai_investment.jobs.errors import Later
 
 log = logging.getLogger(__name__)
@@ -33,32 +39,6 @@ _PASSING = frozenset({408, 409, 425})
 _WAIT_DEFAULT, _WAIT_LEAST, _WAIT_CAP = 10.0, 1.0, 300.0
 _JITTER = 0.2
 _SAID_AT_MOST = 300
-
-
-class ProviderQuota(Problem):
-    """The provider's account is used up or unpaid: final until an operator acts."""
-
-    status, title = 503, "Answers are not available"
-
-
-class ProviderRefused(Problem):
-    """The provider does not accept our request (key, model, address or form): an operator must act."""
-
-    status, title = 503, "Answers are not available"
-
-
-class ModelRefused(Problem):
-    """The model, or the provider's content filter, declined to answer."""
-
-    status, title = 403, "The model declined to answer"
-
-
-class ProviderUnavailable(Exception):
-    """No answer in time, no connection, or a fault on the provider's side: worth a retry."""
-
-
-class BrokenReply(Exception):
-    """The reply was cut or does not have the agreed form: worth a retry."""
 
 
 def declined() -> ModelRefused:

@@ -50,6 +50,8 @@ async def answer_question(
     writing = _Writing(question, passages, answerer, show)
     if passages and passages[0].score >= FLOOR:
         await writing.take(answerer.compose(question, passages, reader))
+        if writing.faults and not writing.degraded:
+            await writing.take(answerer.repair(question, passages, reader, writing.faults))
     clock.lap("composition")
     page = writing.page
     suggestions = what_next(question, passages, page.citations) if page.text else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ai_investment.answers.answer import Find, answer_question
-from ai_investment.answers.models import Answer, Answerer, Model, Safety, Usage
+from ai_investment.answers.models import ANYBODY, Answer, Answerer, Model, Reader, Safety, Usage
 from ai_investment.answers.page import Show
 from ai_investment.answers.safety.verdicts import Verdict
 
@@ -15,7 +15,13 @@ NO_EMERGENCY_SERVICE = "This is a computer program, not an emergency service."
 
 
 async def answer_guarded(
-    message_id: str, verdict: Verdict, *, find: Find, answerer: Answerer, show: Show
+    message_id: str,
+    verdict: Verdict,
+    *,
+    find: Find,
+    answerer: Answerer,
+    show: Show,
+    reader: Reader = ANYBODY,
 ) -> Answer:
     """The answer to a screened message. A model and the library see `verdict.study`, never the message itself."""
     if verdict.reply:
@@ -23,7 +29,7 @@ async def answer_guarded(
     if verdict.study is None:
         return _fixed(message_id, verdict)
     answer = await answer_question(
-        message_id, verdict.study, find=find, answerer=answerer, show=show
+        message_id, verdict.study, find=find, answerer=answerer, show=show, reader=reader
     )
     safety = Safety(verdict.flags)
     if verdict.outcome == "answered":

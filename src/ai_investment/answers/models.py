@@ -165,3 +165,9 @@ class Answerer(Protocol):
         Later (the provider asks to wait) or any other error (worth a retry).
         """
         ...
+
+    def repair(
+        self, question: str, passages: Sequence[Passage], reader: Reader, faults: Sequence[Fault]
+    ) -> AsyncGenerator[Item]:
+        """As `compose`, once more for the statements that were not verified; they may be left out."""
+        ...

@@ -7,7 +7,16 @@ from collections.abc import AsyncGenerator, Sequence
 
 from ai_investment.answers.asking import Asked, asked
 from ai_investment.answers.choosing import Candidate, Window, candidates, rate, window
-from ai_investment.answers.models import ANYBODY, Item, Model, Quote, Reader, Statement, Usage
+from ai_investment.answers.models import (
+    ANYBODY,
+    Fault,
+    Item,
+    Model,
+    Quote,
+    Reader,
+    Statement,
+    Usage,
+)
 from ai_investment.content.find import Passage
 from ai_investment.content.vectors import Embedder
 
@@ -32,6 +41,13 @@ class QuotingAnswerer:
         for statement in await asyncio.to_thread(self._quotations, question, passages):
             yield statement
         yield Usage(input_tokens=0, output_tokens=0, cost_usd="0")
+
+    async def repair(
+        self, question: str, passages: Sequence[Passage], reader: Reader, faults: Sequence[Fault]
+    ) -> AsyncGenerator[Item]:
+        """Nothing: a quotation that does not stand in its source has no better form."""
+        return
+        yield
 
     def _quotations(self, question: str, passages: Sequence[Passage]) -> list[Statement]:
         parts = asked(question)

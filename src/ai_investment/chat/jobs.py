@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 import sqlalchemy as sa
 
-from ai_investment.answers.models import Answerer
+from ai_investment.answers.models import Answerer, Reader
 from ai_investment.answers.safety.events import record
 from ai_investment.answers.safety.gate import Gate
 from ai_investment.answers.safety.verdicts import Exchange, Person, Verdict
@@ -43,7 +43,7 @@ async def answer_message(run: Run[Answering], message_id: str) -> None:
     # Here, because the API imports this module too and composes nothing.
     from ai_investment.answers.guarded import answer_guarded
 
-    verdict = await _screen(run, message_id)
+    verdict, reader = await _screen(run, message_id)
     await run.progress("searching")
 
     async def find(text: str) -> list[Passage]:
@@ -52,7 +52,7 @@ async def answer_message(run: Run[Answering], message_id: str) -> None:
         return await with_neighbours(run.database, found)
 
     answer = await answer_guarded(
-        message_id, verdict, find=find, answerer=run.use.answerer, show=run.delta
+        message_id, verdict, find=find, answerer=run.use.answerer, show=run.delta, reader=reader
     )
     async with run.settle(answer) as db:
         stored = await db.execute(
@@ -76,8 +76,8 @@ async def answer_message(run: Run[Answering], message_id: str) -> None:
 _EXCHANGES = 4
 
 
-async def _screen(run: Run[Answering], message_id: str) -> Verdict:
-    """The gate's verdict on a message, given what was said before it."""
+async def _screen(run: Run[Answering], message_id: str) -> tuple[Verdict, Reader]:
+    """The gate's verdict on a message, given what was said before it, and for whom the answer is."""
     this = sa.select(MessageRow.conversation_id).where(MessageRow.id == message_id)
     query = (
         sa.select(
@@ -99,6 +99,7 @@ async def _screen(run: Run[Answering], message_id: str) -> Verdict:
     ]
     context = message.context or {}
     person = Person(context.get("age"), context.get("country"))
-    return await asyncio.to_thread(
+    verdict = await asyncio.to_thread(
         run.use.gate.screen, message.text, history, person, message.flags or []
     )
+    return verdict, Reader(run.job.owner_id, person.age)

@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from litestar import Response, get
 from litestar.datastructures import State
 
+from ai_investment.answers.breaker import Breaker
+from ai_investment.answers.budget import spent_today
 from ai_investment.content.models import Document
 from ai_investment.db import Database
 from ai_investment.identity.access import User
@@ -91,7 +93,7 @@ async def detailed(state: State, settings: Settings, user: User) -> Detailed:
         "queue": lambda: _queue(state),
         "vector_store": lambda: _vector_store(settings.chroma_url),
         "firestore": _not_configured,
-        "ai_services": lambda: _ai_services(settings),
+        "ai_services": lambda: _ai_services(settings, state),
         "data_pipeline": lambda: _data_pipeline(state.database),
         "external_apis": _not_configured,
     }
@@ -175,10 +177,25 @@ async def _vector_store(url: str) -> tuple[CheckStatus, str]:
     return "unhealthy", "does not answer its heartbeat"
 
 
-async def _ai_services(settings: Settings) -> tuple[CheckStatus, str]:
+async def _ai_services(settings: Settings, state: State) -> tuple[CheckStatus, str]:
     if not settings.openai_api_key:
         return "not_configured", "answers are quotations; set OPENAI_API_KEY for written ones"
-    return "healthy", f"model {settings.openai_model} configured"
+    async with state.database.reading() as read:
+        tokens, cost = await spent_today(read)
+    if held := await Breaker(state.bell.redis, "openai").state():
+        return "degraded", f"{_HELD[held.why]}; quotations for {held.seconds:.0f} s more"
+    told = f"{tokens} tokens and ${cost:.2f} today"
+    if tokens >= settings.openai_daily_tokens or cost >= settings.openai_daily_cost_usd:
+        return "degraded", f"the day's budget is used up ({told}): answers are quotations"
+    return "healthy", f"model {settings.openai_model}; {told}"
+
+
+_HELD = {
+    "failures": "the provider failed several times",
+    "quota": "the provider's quota is used up or not paid",
+    "refused": "the provider refuses requests: check OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL",
+    "rate_limit": "the provider's rate limit",
+}
 
 
 async def _data_pipeline(database: Database) -> tuple[CheckStatus, str]:
