@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
+from ai_investment.answers.calculate import idea_of, recognise
 from ai_investment.answers.models import (
     ANYBODY,
     Answer,
@@ -15,6 +16,7 @@ from ai_investment.answers.models import (
     Item,
     Reader,
     Statement,
+    Suggestion,
     Switched,
     Usage,
     total,
@@ -22,6 +24,7 @@ from ai_investment.answers.models import (
 from ai_investment.answers.next_step import what_next
 from ai_investment.answers.page import Page, Show
 from ai_investment.answers.verify import Evidence
+from ai_investment.calculators.registry import named
 from ai_investment.content.find import Passage
 
 Find = Callable[[str], Awaitable[list[Passage]]]
@@ -45,16 +48,22 @@ async def answer_question(
 ) -> Answer:
     """The answer to one question. `show` receives each verified piece of the text as it is ready."""
     clock = _Clock()
-    passages = await find(question)
+    computed = recognise(question)
+    studied = idea_of(computed) if computed else question
+    passages = await find(studied)
     clock.lap("retrieval")
     writing = _Writing(question, passages, answerer, show)
+    if computed:
+        await writing.calculate(computed)
     if passages and passages[0].score >= FLOOR:
-        await writing.take(answerer.compose(question, passages, reader))
+        await writing.take(answerer.compose(studied, passages, reader))
         if writing.faults and not writing.degraded:
-            await writing.take(answerer.repair(question, passages, reader, writing.faults))
+            await writing.take(answerer.repair(studied, passages, reader, writing.faults))
     clock.lap("composition")
     page = writing.page
     suggestions = what_next(question, passages, page.citations) if page.text else []
+    if computed:
+        suggestions = [_calculator(computed), *suggestions[:2]]
     if suggestions:
         await page.end(suggestions[0])
     return Answer(
@@ -70,6 +79,11 @@ async def answer_question(
         usage=total(writing.usages),
         timings_ms=clock.laps,
     )
+
+
+def _calculator(computed: Computed) -> Suggestion:
+    """The next step after a sum: the same with other numbers."""
+    return Suggestion("calculator", named(computed.name).title, computed.name)
 
 
 class _Writing:
@@ -99,6 +113,12 @@ class _Writing:
                     self.degraded.append(item.why)
                 else:
                     self.usages.append(item)
+
+    async def calculate(self, computed: Computed) -> None:
+        """Lead with what code has computed; its numbers may be spoken of from then on."""
+        self.computed.append(computed)
+        self._evidence.add_computed(computed)
+        await self.page.calculate(computed.explanation)
 
     async def _add(self, statement: Statement) -> None:
         verdict = self._evidence.verify(statement)

@@ -80,7 +80,7 @@ class Safety(msgspec.Struct, frozen=True):
 
 
 class Computed(msgspec.Struct, frozen=True):
-    """A calculation that an answer rests on. `explanation` are its steps, one a line."""
+    """A calculation that an answer rests on. `explanation`: its steps, one a line, or what it means in sentences."""
 
     name: str
     inputs: dict[str, Any]

@@ -27,15 +27,22 @@ class Page:
         self.text = ""
         self.citations: list[Citation] = []
         self._show = show
+        self._introduced = False
 
     async def add(self, verified: Verified) -> None:
         numbers = dict.fromkeys(self._number(item) for item in verified.found)
         markers = "".join(f"[{number}]" for number in numbers) or _CALCULATED
         if verified.quoted:
-            piece = ("" if self.text else _QUOTING_INTRO) + quotation(verified, markers)
+            piece = ("" if self._introduced else _QUOTING_INTRO) + quotation(verified, markers)
         else:
             piece = _marked(verified.text, markers)
+        # Said once, before the first words that are not ours.
+        self._introduced = True
         await self._append(piece)
+
+    async def calculate(self, explanation: str) -> None:
+        """What code computed, in sentences of ours."""
+        await self._append(_marked(explanation, _CALCULATED))
 
     async def end(self, step: Suggestion) -> None:
         """One useful next step."""
