@@ -15,8 +15,12 @@ from tests.conftest import BACKENDS, new_database
 from tests.faults import records
 from tests.faults.ground import Ground
 from tests.faults.proxy import Proxy, proxied
+from tests.faults.seeds import COUNT
 from tests.faults.site import Site
 from tests.services import PostgresServer, RedisServer
+
+# Where a test needs the machine, or an API, for itself: both databases only when it is to be thorough.
+ONE_OR_BOTH = BACKENDS if COUNT > 1 else ("postgresql",)
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +59,7 @@ async def grounds(
         }
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=ONE_OR_BOTH)
 async def ground(
     request: pytest.FixtureRequest, tmp_path: Path, redis_servers: dict[str, RedisServer]
 ) -> AsyncIterator[Ground]:
@@ -100,7 +104,7 @@ def through(proxy: Proxy, url: str, server: PostgresServer) -> str:
     return url.replace(f":{server.port}/", f":{proxy.port}/")
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=ONE_OR_BOTH)
 async def site(
     request: pytest.FixtureRequest, site_on: Callable[[str], Site]
 ) -> AsyncIterator[Site]:

@@ -103,9 +103,9 @@ async def postponed(run: Run[Tools], seconds: float) -> None:
 
 
 @job("test.faults.brief", queue="delivery", attempts=2, lease=10)
-async def brief(run: Run[Tools]) -> None:
+async def brief(run: Run[Tools], seconds: float) -> None:
     """No effects of its own: settled together with others."""
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(seconds)
 
 
 @job("test.faults.tells", queue="delivery", attempts=3, lease=2)

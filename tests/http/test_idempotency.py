@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from ai_investment.http.idempotency import canonical
 from tests.installation import Installation
 
 ASK = "/api/v1/chat/messages"
+CASE = Path(__file__).parents[1] / "cases" / "http-idempotency"
 
 
 def post(client: httpx.Client, key: str, content: str) -> httpx.Response:
@@ -73,6 +75,48 @@ def test_a_refused_request_does_not_use_up_its_key(api: httpx.Client) -> None:
 def test_a_key_that_cannot_be_one_is_422(api: httpx.Client, key: str) -> None:
     assert post(api, key, '{"message": "What is a share?"}').status_code == 422
     assert asked(api) == 0
+
+
+def question(trade: dict[str, str]) -> str:
+    """The trade as a question, in the order of its members; none about a trade that cannot be."""
+    possible = trade["symbol"] and not trade["quantity"].startswith("-")
+    members = {
+        "message": f"What if I {trade['type']} {trade['quantity']}?" if possible else "",
+        "context": {"budget": f"{trade['symbol']} {trade['price']}"},
+    }
+    known_order = next(iter(trade)) == "type"
+    return json.dumps(members if known_order else dict(reversed(members.items())))
+
+
+def quantities(client: httpx.Client) -> list[int]:
+    """What was asked about, from the stored conversations."""
+    titles = [item["title"] for item in client.get("/api/v1/chat/conversations").json()["items"]]
+    return sorted(int(title.strip("?").rsplit(" ")[-1]) for title in titles)
+
+
+def test_seven_writes_with_keys_create_what_their_case_says(
+    api: httpx.Client, installation: Installation
+) -> None:
+    """tests/cases/http-idempotency: the fourth is somebody else's, the fifth is sent ten times at once."""
+    lines = [json.loads(line) for line in (CASE / "requests.jsonl").read_text().splitlines()]
+    expected = json.loads((CASE / "expected.json").read_text())
+    answers: dict[int, list[httpx.Response]] = {}
+    with installation.client(installation.key()) as other, ThreadPoolExecutor(10) as threads:
+        for line in lines:
+            client, body = other if line.get("user") else api, question(line["body"])
+            sent = [
+                threads.submit(post, client, line["key"], body)
+                for _ in range(line.get("parallel", 1))
+            ]
+            answers[line["n"]] = [answer.result() for answer in sent]
+        assert sum(quantities(other)) == int(expected["quantity_other"])
+    status = {n: {answer.status_code for answer in sent} for n, sent in answers.items()}
+    assert status == {1: {202}, 2: {202}, 3: {422}, 4: {202}, 5: {202}, 6: {422}, 7: {202}}
+    ids = {n: {answer.json()["message_id"] for answer in answers[n]} for n in (1, 2, 4, 5, 7)}
+    assert ids[1] == ids[2]
+    assert len(set().union(*ids.values())) == 4
+    assert quantities(api) == [1, 2, 4]
+    assert str(sum(quantities(api))) in expected["quantity_user"]
 
 
 def test_a_replay_waits_with_prefer_like_the_first_would(api: httpx.Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -94,3 +95,12 @@ async def only(run: Run[Tools], name: str) -> None:
 async def returns(run: Run[Tools], text: str) -> None:
     """No effects of its own: settled together with others."""
     run.result = {"text": text}
+
+
+@job("test.refreshes", queue="delivery", attempts=3, lease=1, unique="feed")
+async def refreshes(run: Run[Tools], feed: str) -> None:
+    """Stores what the file says now."""
+    run.use.ran.append(feed)
+    content = Path(feed).read_text()
+    async with run.settle({"content": content}) as db:
+        await mark(db, content)
