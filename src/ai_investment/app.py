@@ -23,6 +23,7 @@ from ai_investment.calculators import routes as calculators
 from ai_investment.chat import routes as chat
 from ai_investment.content import routes as content
 from ai_investment.content.objects import Objects
+from ai_investment.content.sources import routes as sources
 from ai_investment.db import Database, Db, Read
 from ai_investment.http.edge import edge
 from ai_investment.http.problems import exception_handlers
@@ -89,6 +90,7 @@ def litestar_app(settings: Settings) -> Litestar:
                     *content.routes,
                     *calculators.routes,
                     *safety.routes,
+                    *sources.routes,
                 ],
             ),
             *health.routes,

@@ -137,6 +137,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.ai_investment_data_directory / "objects"
 
     @property
+    def source_folders(self) -> Path:
+        """Only folders in here can be sources."""
+        return self.ai_investment_data_directory / "folders"
+
+    @property
     def model_cache(self) -> Path:
         if self.ai_investment_model_directory:
             return Path(self.ai_investment_model_directory)

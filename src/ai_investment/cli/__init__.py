@@ -12,6 +12,7 @@ from ai_investment.cli.client import ask, ingest, jobs
 from ai_investment.cli.environment import CannotRun
 from ai_investment.cli.operate import db, doctor, keys, openapi
 from ai_investment.cli.serve import serve, up, worker
+from ai_investment.cli.sources import sources
 from ai_investment.errors import Problem
 from ai_investment.settings import InvalidSettings
 from ai_investment.version import VERSION
@@ -26,7 +27,7 @@ def cli() -> None:
     """
 
 
-for command in (up, ask, calc, ingest, jobs, keys, db, doctor, serve, worker, openapi):
+for command in (up, ask, calc, ingest, sources, jobs, keys, db, doctor, serve, worker, openapi):
     cli.add_command(command)
 
 

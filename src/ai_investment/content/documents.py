@@ -52,7 +52,7 @@ async def receive(db: Db, owner_id: str | None, incoming: Incoming) -> tuple[Doc
     )
     same = latest is not None and latest.object_key == incoming.object_key
     if same and latest and document.source == incoming.source:
-        if latest.state == "indexed":
+        if latest.state in ("indexed", "unchanged"):
             return document, None
         # On its way; without a live job (dead, cancelled) it is taken in once more.
         if job := await _job_of(db, latest.id):

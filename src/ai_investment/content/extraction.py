@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import Protocol, TypedDict
+from typing import TypedDict
 
 import msgspec
 
@@ -59,14 +59,6 @@ class Extracted(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
     language: str | None = None
     meta: Meta = {}
-
-
-class Extractor(Protocol):
-    """Takes the text out of a file."""
-
-    def __call__(self, data: bytes, *, media_type: str, name: str) -> Extracted:
-        """Raises Unreadable, and nothing else, for data of whatever kind."""
-        ...
 
 
 class Block(msgspec.Struct, frozen=True):

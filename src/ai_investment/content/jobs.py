@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 import sqlalchemy as sa
 
-from ai_investment.content.extraction import Extracted, Extractor, Heading, Unreadable
+from ai_investment.content.extraction import Extracted, Heading, Unreadable
 from ai_investment.content.models import Document, DocumentVersion, PassageRow, VectorCollection
 from ai_investment.content.objects import Objects
+from ai_investment.content.reading import Reader, Study
 from ai_investment.content.vectors import Embedder, Vectors, ensure_serving_collection
 from ai_investment.db import Db, db_now
 from ai_investment.errors import Problem
@@ -37,7 +38,7 @@ class Extracting(Protocol):
     """What the pipeline worker provides."""
 
     objects: Objects
-    extract: Extractor
+    reader: Reader
 
 
 class Indexing(Protocol):
@@ -70,44 +71,64 @@ async def extract_document(run: Run[Extracting], version_id: str) -> None:
     version = await _version(run, version_id)
     await run.progress("reading")
     data = await run.use.objects.get(version.object_key)
+    reader = run.use.reader
     try:
-        extracted = await asyncio.to_thread(
-            run.use.extract, data, media_type=version.media_type or "", name=version.name
+        extracted = await reader.extract(
+            data, media_type=version.media_type or "", name=version.name
         )
+        study = await reader.study(extracted.text)
     except Unreadable as cause:
         problem = UnreadableDocument(f"{version.name}: {cause.reason}")
         async with run.fail(problem) as db:
             await _change(db, version_id, _TO_EXTRACT, state="failed", error=problem.detail)
         return
+    columns = text_columns(extracted, study, title=version.title, url=version.url)
     async with run.settle() as db:
-        follow_up = None
-        # A withdrawn version (its document was deleted meanwhile) stays withdrawn.
-        if await _change(
-            db, version_id, _TO_EXTRACT, state="extracted", **_columns(extracted, version)
-        ):
-            follow_up = (
-                await enqueue(db, run.job.owner_id, index_document, version_id=version_id)
-            ).id
-        run.result = Stored(
-            version.document_id, version.number, len(extracted.text), follow_up=follow_up
-        )
+        run.result = await _keep_text(db, run.job.owner_id, version_id, version, columns)
 
 
-def _columns(extracted: Extracted, version: Any) -> dict[str, Any]:
+async def _keep_text(
+    db: Db, owner_id: str | None, version_id: str, version: Any, columns: dict[str, Any]
+) -> Stored:
+    """The words of a version, and the job that makes them searchable unless they are already."""
+    stored = Stored(version.document_id, version.number, len(columns["text"]))
+    live = (
+        sa.select(DocumentVersion.fingerprint)
+        .join(Document, Document.live_version_id == DocumentVersion.id)
+        .where(Document.id == version.document_id)
+    )
+    if await db.scalar(live) == columns["fingerprint"]:
+        await _change(db, version_id, _TO_EXTRACT, state="unchanged")
+        return stored
+    # A withdrawn version (its document was deleted meanwhile) stays withdrawn.
+    if not await _change(db, version_id, _TO_EXTRACT, state="extracted", **columns):
+        return stored
+    follow_up = await enqueue(db, owner_id, index_document, version_id=version_id)
+    return msgspec.structs.replace(stored, follow_up=follow_up.id)
+
+
+def text_columns(
+    extracted: Extracted, study: Study, *, title: str, url: str | None
+) -> dict[str, Any]:
+    """The columns of a version that come from its words; `title` and `url` where they state none."""
     meta = extracted.meta
+    title = (extracted.title or title)[:300]
     return {
         "text": extracted.text,
         "headings": msgspec.to_builtins(extracted.headings),
-        "title": (extracted.title or version.title)[:300],
-        "url": extracted.url or version.url,
+        "title": title,
+        "url": extracted.url or url,
         "author": (extracted.author or "")[:300] or None,
-        "language": extracted.language,
+        "language": extracted.language or study.language,
         "published_at": extracted.published_at,
-        "topic": _short(meta.get("topic"), 40),
-        "level": _short(meta.get("level"), 20),
+        "topic": _short(meta.get("topic"), 40) or study.topic,
+        "level": _short(meta.get("level"), 20) or study.level,
         "summary": meta.get("summary"),
         "sources": msgspec.to_builtins(meta.get("sources")),
         "reviewed_on": meta.get("reviewed"),
+        "grade": study.grade,
+        "key_terms": study.key_terms,
+        "fingerprint": hashlib.sha256(f"{title}\n{extracted.text}".encode()).hexdigest(),
     }
 
 

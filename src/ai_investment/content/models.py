@@ -27,10 +27,17 @@ class Document(Base):
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
     """From then on no retrieval returns it."""
+    source_id: Mapped[str | None] = mapped_column(sa.String(40), index=True)
+    """The source that brought it; null: somebody sent it."""
+    trust: Mapped[str | None] = mapped_column(sa.String(20))
+    """official, established or open, as its source says."""
+    audience: Mapped[str | None] = mapped_column(sa.String(10))
+    """everyone, teen (13+) or adult, as its source says; null: everyone."""
 
 
 class DocumentVersion(Base):
-    """One state of a document. States: received -> extracted -> indexed, or failed."""
+    """One state of a document. States: received -> extracted -> indexed, failed, withdrawn, or unchanged
+    (the same words as the live version: kept for its bytes, never indexed)."""
 
     __tablename__ = "document_versions"
 
@@ -56,6 +63,12 @@ class DocumentVersion(Base):
     text: Mapped[str | None] = mapped_column(sa.Text)
     """The extracted text; every offset points into exactly this."""
     headings: Mapped[list[Any] | None]
+    fingerprint: Mapped[str | None] = mapped_column(sa.String(64))
+    """SHA-256 of title and text: versions with the same one are embedded once."""
+    grade: Mapped[float | None]
+    """The school grade (US) that the text asks of its readers, by the Coleman-Liau index."""
+    key_terms: Mapped[list[Any] | None]
+    """Terms of the field that the text is about, the most frequent first."""
     created_at: Mapped[datetime]
 
     __table_args__ = (sa.UniqueConstraint("document_id", "number"),)

@@ -64,6 +64,19 @@ class Run(Generic[U]):
         await self._bell.emit(self.job.id, "delta", {"text": text, "attempt": self.job.attempt})
 
     @asynccontextmanager
+    async def step(self, stage: str, done: int, total: int | None = None) -> AsyncIterator[Db]:
+        """One transaction for a part of a long job's effects, with its progress.
+
+        As in `settle` the job row is written last: of a job that another claim holds nothing is kept.
+        """
+        data = {"stage": stage, "done": done, "total": total}
+        async with self.database.transaction() as db:
+            yield db
+            await claims.write(db, self.job, progress=data)
+        self._stage, self._progress_at = stage, time.monotonic()
+        await self._bell.emit(self.job.id, "progress", data)
+
+    @asynccontextmanager
     async def settle(self, result: Any = None) -> AsyncIterator[Db]:
         """One transaction for the job's effects and its success.
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Literal, cast
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,6 +17,7 @@ from litestar.datastructures import State
 from ai_investment.answers.breaker import Breaker
 from ai_investment.answers.budget import spent_today
 from ai_investment.content.models import Document
+from ai_investment.content.sources.models import Source
 from ai_investment.db import Database
 from ai_investment.identity.access import User
 from ai_investment.jobs.declare import QUEUES
@@ -28,6 +29,8 @@ from ai_investment.version import VERSION
 _TIMEOUT = 2.0
 # Longer than any worker needs to notice a job.
 _QUEUE_LATE = 60
+# Sources are started within a minute of their time.
+_SOURCES_LATE = 300
 
 CheckStatus = Literal["healthy", "degraded", "unhealthy", "not_configured"]
 
@@ -199,14 +202,32 @@ _HELD = {
 
 
 async def _data_pipeline(database: Database) -> tuple[CheckStatus, str]:
-    query = sa.select(sa.func.count(), sa.func.max(Document.updated_at)).where(
+    """How late the sources are, and which of them do not work."""
+    live = sa.select(sa.func.count(), sa.func.max(Document.updated_at)).where(
         Document.live_version_id.is_not(None)
     )
+    active = Source.state == "active"
+    sources = sa.select(
+        sa.func.count().filter(active),
+        sa.func.count().filter(active, Source.failures > 0),
+        sa.func.count().filter(Source.state == "paused", Source.failures > 0),
+        sa.func.min(Source.next_run_at).filter(active),
+    )
     async with database.reading() as read:
-        count, latest = (await read.execute(query)).one()
+        count, latest = (await read.execute(live)).one()
+        running, failing, given_up, due = cast("Any", (await read.execute(sources)).one())
     if not count:
         return "degraded", "no document yet"
-    return "healthy", f"{count} documents, the latest of {latest:%Y-%m-%d %H:%M} UTC"
+    documents = f"{count} documents, the latest of {latest:%Y-%m-%d %H:%M} UTC"
+    late = (datetime.now(UTC) - due).total_seconds() if due is not None else 0.0
+    faults = [
+        f"sources are {late / 60:.0f} minutes late" if late > _SOURCES_LATE else "",
+        f"{failing} sources fail" if failing else "",
+        f"{given_up} sources were paused after failures" if given_up else "",
+    ]
+    if found := [fault for fault in faults if fault]:
+        return "degraded", "; ".join([*found, documents])
+    return "healthy", f"{running} active sources, none late; {documents}"
 
 
 async def _not_configured() -> tuple[CheckStatus, str]:

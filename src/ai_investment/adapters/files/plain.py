@@ -47,7 +47,34 @@ def decode(data: bytes, declared: str | None) -> str:
     # One stray control character in 200 is dirt; more is a picture or a program.
     if len(_CONTROL.findall(text)) * 200 > len(text):
         raise Unreadable(_BINARY)
-    return text
+    return _mended(text)
+
+
+def _mended(text: str) -> str:
+    """`text` with what was decoded wrongly before it came to us put right: â€œ is “ again, Ã¼ is ü.
+
+    Line by line, and only sequences that no language has; else `text` itself.
+    """
+    if text.isascii():
+        return text
+    import ftfy
+    from ftfy.badness import is_bad
+
+    if not is_bad(text):
+        return text
+    nothing_else = ftfy.TextFixerConfig(
+        unescape_html=False,
+        remove_terminal_escapes=False,
+        fix_c1_controls=False,
+        fix_latin_ligatures=False,
+        fix_character_width=False,
+        uncurl_quotes=False,
+        fix_line_breaks=False,
+        fix_surrogates=False,
+        remove_control_chars=False,
+        normalization=None,
+    )
+    return ftfy.fix_text(text, nothing_else)
 
 
 def _decode(data: bytes, declared: str | None) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from ai_investment.adapters.web.guard import guarded_client
-from ai_investment.adapters.web.pace import POLITE, SEC, Pace, Tempo
+from ai_investment.adapters.web.pace import OWN, POLITE, SEC, Pace, Tempo
 from ai_investment.adapters.web.robots import Robots
 from ai_investment.content.sources.addresses import check_url
 from ai_investment.content.sources.fetching import (
@@ -92,13 +92,17 @@ class WebFetcher:
                 raise MissingContact(
                     "The SEC wants programs to name an e-mail address: set FETCH_CONTACT."
                 )
-            tempo = SEC if sec else POLITE
+            tempo = SEC if sec else self._tempo(url)
             await self._ask_robots(url, tempo)
             found = await self._request(url, headers, tempo)
             if isinstance(found, Fetched):
                 return found
             url = urljoin(url, found)
         raise Refused(f"The URL redirects more than {_MOST_REDIRECTS} times.")
+
+    def _tempo(self, url: str) -> Tempo:
+        parts = urlsplit(url)
+        return OWN if f"{parts.hostname}:{parts.port}" in self._private_hosts else POLITE
 
     async def _ask_robots(self, url: str, tempo: Tempo) -> None:
         """Raise Refused where the site's robots.txt keeps programs out; it is read once an hour."""
