@@ -33,6 +33,14 @@ test-faults COUNT="1" *ARGS: setup
 bench-jobs *ARGS: setup
     uv run --group bench python -m benchmarks.jobs {{ARGS}}
 
+# Indexing documents beside a bare onnxruntime loop on the same texts
+bench-embedding *ARGS: setup
+    uv run python -m benchmarks.embedding {{ARGS}}
+
+# Main-text extraction beside trafilatura's defaults, on pages in ten shapes
+bench-extraction *ARGS:
+    uv run python -m benchmarks.extraction {{ARGS}}
+
 # Rewrite generated files: .env.example, docs/openapi.json, docs/calculators.md
 generate:
     uv run python -m tests.house.generated

@@ -178,7 +178,6 @@ def test_what_is_not_worth_keeping_is_rejected_with_its_reason(
     # The first is withdrawn: its twin is looked at again and takes its place.
     site.pages["/s5/map.xml"] = sitemap(site, "/s5/twin", "/s5/numbers")
     synced(admin, source)
-    synced(admin, source)
     assert set(library(installation.env["DATABASE_URL"], source["id"])) == {
         f"url:{site.url('/s5/twin')}", f"url:{site.url('/s5/numbers')}",
     }  # fmt: skip

@@ -58,13 +58,13 @@ class Synced(msgspec.Struct, frozen=True):
     counts: Counts
 
 
-@job("sources.sync", queue="pipeline", attempts=8, lease=120, priority=6, unique="source_id")
+@job("sources.sync", queue="pipeline", attempts=8, lease=30, priority=6, unique="source_id")
 async def sync_source(run: Run[Using], source_id: str) -> None:
     """Bring the library to what a source has now; being broken off and run again changes nothing."""
     await _sync(run, source_id, everything=False)
 
 
-@job("sources.backfill", queue="pipeline", attempts=8, lease=120, priority=8, unique="source_id")
+@job("sources.backfill", queue="pipeline", attempts=8, lease=30, priority=8, unique="source_id")
 async def backfill_source(run: Run[Using], source_id: str) -> None:
     """As a sync, for all that the source ever had; one that was broken off is gone on with."""
     await _sync(run, source_id, everything=True)
@@ -126,6 +126,10 @@ async def _take_in(
 ) -> None:
     known = await _known(run, source.id)
     options = msgspec.convert(source.options, Options)
+    if gone := _no_longer_there(source, options, listing, known):
+        # First: a page that said the same as a removed one may now take its place.
+        await _remove(run, source, source_run.id, gone)
+        known = await _known(run, source.id)
     listed = listing.items
     if not listing.complete:
         keys = {item.key for item in listed}
@@ -137,7 +141,6 @@ async def _take_in(
             done += 1
             async with run.step("items", done, len(todo)) as db:
                 await settle_item(db, source, source_run.id, found)
-    await _remove(run, source, source_run.id, _no_longer_there(source, options, listing, known))
 
 
 def _no_longer_there(

@@ -1,0 +1,176 @@
+"""Indexing documents with the embeddings worker's job beside a bare onnxruntime loop on the same texts.
+
+    python -m benchmarks.embedding [--documents N] [--json]
+
+Both run in this process on one onnxruntime thread a session; the job's time has everything in it: reading the
+document, cutting it into passages, tokenising, embedding, writing to Chroma and SQL. The loop has its batches
+tokenised and sorted by length beforehand. They take turns, and the best round of each counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from ai_investment.adapters.chroma import ChromaVectors
+from ai_investment.adapters.minilm import MiniLM, load_minilm
+from ai_investment.adapters.redis import connect_redis
+from ai_investment.content.jobs import embedding_text, index_document
+from ai_investment.content.models import Document, DocumentVersion, PassageRow
+from ai_investment.db import Database, db_now
+from ai_investment.ids import new_id
+from ai_investment.jobs.bell import Bell
+from ai_investment.jobs.claim import claim
+from ai_investment.jobs.enqueue import enqueue
+from ai_investment.jobs.run import Runner
+from ai_investment.migrations.upgrade import upgrade
+from tests.doubles.library import library
+from tests.services import ChromaServer, RedisServer
+
+ROUNDS = 3
+_BATCH = 8
+
+
+class Use:
+    def __init__(self, embedder: MiniLM, vectors: ChromaVectors) -> None:
+        self.embedder, self.vectors = embedder, vectors
+
+
+async def documents(database: Database, count: int) -> list[str]:
+    """New documents of about 40 passages each, ready to be indexed."""
+    words = list(library("http://localhost", pages=count * 30, pdfs=0).words.values())
+    ids = []
+    async with database.transaction() as db:
+        for number in range(count):
+            text = "\n\n".join(words[number * 30 : number * 30 + 30])
+            document = Document(
+                id=new_id("doc"),
+                key=new_id("key"),
+                source="Bench",
+                created_at=db_now(),
+                updated_at=db_now(),
+            )
+            version = DocumentVersion(
+                id=new_id("ver"), document_id=document.id, number=1, state="extracted", name="a", object_key="0",
+                title=f"Document {number}", text=text, headings=[], created_at=db_now(),
+            )  # fmt: skip
+            db.add(document)
+            await db.flush()
+            db.add(version)
+            ids.append(version.id)
+            await enqueue(db, None, index_document, version_id=version.id)
+    return ids
+
+
+async def indexed(database: Database, bell: Bell, use: Use, slots: int) -> float:
+    """Seconds to run all waiting jobs, `slots` at once."""
+    runner = Runner(database, bell, use)
+    started = time.perf_counter()
+
+    async def slot() -> None:
+        while waiting := await claim(database, "embeddings", [index_document.name], 1):
+            assert await runner.run(waiting[0]) == "succeeded"
+
+    await asyncio.gather(*(slot() for _ in range(slots)))
+    seconds = time.perf_counter() - started
+    await runner.close()
+    return seconds
+
+
+async def texts_of(database: Database, versions: list[str]) -> list[str]:
+    query = (
+        sa.select(DocumentVersion.title, PassageRow.heading, PassageRow.text)
+        .join(DocumentVersion, DocumentVersion.id == PassageRow.version_id)
+        .where(PassageRow.version_id.in_(versions))
+    )
+    async with database.reading() as read:
+        return [embedding_text(*row) for row in await read.execute(query)]
+
+
+def bare(model: MiniLM, texts: list[str]) -> float:
+    """Seconds of nothing but `session.run`."""
+    ids = sorted((model._token_ids(text) for text in texts), key=len)
+    batches = []
+    for start in range(0, len(ids), _BATCH):
+        part = ids[start : start + _BATCH]
+        inputs = np.zeros((len(part), max(map(len, part))), dtype=np.int64)
+        mask = np.zeros_like(inputs)
+        for row, found in enumerate(part):
+            inputs[row, : len(found)], mask[row, : len(found)] = found, 1
+        batches.append({"input_ids": inputs, "attention_mask": mask})
+    started = time.perf_counter()
+    for batch in batches:
+        model._session.run(["embedding"], batch)
+    return time.perf_counter() - started
+
+
+async def measure(count: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "chroma").mkdir()
+        redis, chroma = RedisServer(folder), ChromaServer(folder / "chroma")
+        client = connect_redis(redis.url)
+        bell = Bell(client)
+        database = Database(f"sqlite:///{folder}/bench.db", bell.publish)
+        try:
+            await upgrade(database)
+            model = load_minilm(folder / "models")
+            async with ChromaVectors(chroma.url) as vectors:
+                return await _rounds(database, bell, Use(model, vectors), count)
+        finally:
+            await client.aclose()
+            await database.dispose()
+            redis.process.kill()
+            chroma.process.kill()
+
+
+async def _rounds(database: Database, bell: Bell, use: Use, count: int) -> dict[str, Any]:
+    best: dict[str, float] = {}
+    await documents(database, 1)
+    await indexed(database, bell, use, 1)
+    for _ in range(ROUNDS):
+        for name, slots in (("job, one slot", 1), ("job, two slots as the worker has", 2)):
+            versions = await documents(database, count)
+            seconds = await indexed(database, bell, use, slots)
+            texts = await texts_of(database, versions)
+            best[name] = max(best.get(name, 0), len(texts) / seconds)
+            best["bare loop"] = max(
+                best.get("bare loop", 0), len(texts) / bare(use.embedder, texts)
+            )
+    loop = best["bare loop"]
+    return {
+        "passages": len(texts),
+        "texts_per_second": {name: round(rate, 1) for name, rate in best.items()},
+        "share_of_bare_loop": {
+            name: round(rate / loop, 3) for name, rate in best.items() if name != "bare loop"
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--documents", type=int, default=6)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    found = asyncio.run(measure(arguments.documents))
+    if arguments.json:
+        print(json.dumps(found, indent=1))
+        return
+    print(f"{found['passages']} passages a round")
+    for name, rate in found["texts_per_second"].items():
+        share = found["share_of_bare_loop"].get(name)
+        print(f"{name:36}{rate:>8} texts/s" + (f"  {share:.0%} of the loop" if share else ""))
+
+
+if __name__ == "__main__":
+    main()
