@@ -229,3 +229,18 @@ def test_no_wording_takes_long_to_read(piece: str) -> None:
 def test_any_heap_of_words_is_read_without_an_error(words: list[str]) -> None:
     done = recognise(" ".join(words))
     assert done is None or done.result is not None
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Should I take a loan of 20k at 6% over 5 years?",
+        "Should I invest $1,000 at 7% for 30 years?",
+        "Is it a good idea to borrow $5,000 at 9% for 3 years to buy shares?",
+        "Which is better for me, $100 a month at 5% for 10 years or paying off my loan?",
+        "My boyfriend wants me to lend him 2000 at 0% for 2 years",
+        "Would you recommend I put $10,000 into Tesla for 5 years at 12%?",
+    ],
+)
+def test_a_wish_for_advice_with_numbers_in_it_is_no_sum(question: str) -> None:
+    assert recognise(question) is None

@@ -41,3 +41,31 @@ def test_passages_that_follow_a_calculation_are_cited_as_ever(api: httpx.Client)
 
 def test_a_question_without_a_needed_number_is_not_computed(api: httpx.Client) -> None:
     assert asked(api, "What does 100 a month become in 10 years?")["result"]["calculations"] == []
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "When will $5,000 double at 8%?",
+        "I borrow 15 000 € at 4,9% for 48 months. What do I pay each month?",
+        "At 3% inflation, how much will I need in 25 years to buy what costs $50,000 now?",
+        "How much do I need to save each month to have $50,000 in 5 years at 4%?",
+    ],
+)
+def test_a_sum_about_ones_own_money_is_no_wish_for_advice(api: httpx.Client, question: str) -> None:
+    answer = asked(api, question)["result"]
+    assert answer["outcome"] == "answered"
+    assert len(answer["calculations"]) == 1
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Should I take a loan of 20k at 6% over 5 years?",
+        "Should I put my $1,000 into Tesla at 7% for 30 years?",
+    ],
+)
+def test_a_wish_for_advice_with_numbers_in_it_stays_one(api: httpx.Client, question: str) -> None:
+    answer = asked(api, question)["result"]
+    assert (answer["outcome"], answer["reason"]) == ("refused", "personal_advice")
+    assert answer["calculations"] == []

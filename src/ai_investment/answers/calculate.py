@@ -8,6 +8,7 @@ from typing import Any
 
 from ai_investment.answers.asked import Asked, read
 from ai_investment.answers.models import Computed
+from ai_investment.answers.plain import is_plain
 from ai_investment.answers.roles import Roles, roles
 from ai_investment.answers.telling import ASSUMED_RETURN, Sum, tell
 from ai_investment.calculators.inputs import convert
@@ -21,10 +22,13 @@ _HIGHEST_RATE = 1
 _NO_SUM = re.compile(
     r"\b(?:safe|scam\w*|fraud\w*|legit\w*|fake|trust\w*|believ\w+|guarante\w+|promis\w+|realistic\w*|likely|likelihood"
     r"|tax\w*|bonds?|coupons?|dividends?|yields?|simple interest|options?|leverag\w+|margin|withdraw\w*|pension"
-    r"|social security|employer|match(?:es|ed|ing)?|salary|real returns?|minus)\b"
+    r"|social security|employer|match(?:es|ed|ing)?|salary|real returns?|minus"
+    r"|better|best|worse|worst|recommend\w*|advi[sc]e\w*|opinion|wise|smart|good idea|worth it)\b"
+    # "How much should I save" asks for a sum, "should I borrow" for an opinion.
+    r"|(?<!how much )\b(?:should|shall) (?:i|we|my)\b"
 )
 _JUDGED = re.compile(
-    r"\b(?:should|better|best|worse|possible|why|difference|risky?|lose|loses|lost|losing|falls?|fell|drops?|dropped|crash\w*"
+    r"\b(?:should|possible|why|difference|risky?|lose|loses|lost|losing|falls?|fell|drops?|dropped|crash\w*"
     r"|enough|good|bad|normal|or)\b"
 )
 _FEES = re.compile(
@@ -61,14 +65,6 @@ _BOUGHT = re.compile(
 _LIST = re.compile(
     r"<m(\d+)>(?: (?:shares?|units?|coins?|stocks?))*(?: (each))?(?: time)? (?:at|@|for) (<m\d+>(?:(?: ?,| and| then|, and)+ ?<m\d+>)+)"
 )
-_CUE = re.compile(
-    r"\bhow (?:much|big|large)\b|\bwhat(?:'s| is| will| would| does| do| can| could| happens)\b|\b(?:becomes?|worth|grows?|end up|total"
-    r"|calculate|compute|work out|future value|amount to|turn into|compound\w*|result|final)\b"
-)
-# What else a plain sum is made of; each other word makes it less plain.
-_PLAIN = frozenset(
-    ["a", "about", "account", "add", "added", "adding", "after", "again", "all", "already", "also", "am", "an", "and", "another", "any", "are", "as", "aside", "at", "away", "be", "been", "bank", "before", "beginning", "being", "bring", "brings", "but", "by", "calculate", "can", "cash", "cd", "compounding", "compounded", "compound", "compounds", "compute", "could", "deposit", "deposited", "deposits", "depositing", "did", "do", "does", "dollar", "dollars", "each", "earn", "earning", "earns", "end", "euros", "every", "ends", "etf", "etfs", "fixed", "for", "from", "fund", "funds", "gain", "gains", "get", "gets", "getting", "give", "gives", "going", "grow", "growing", "grown", "grows", "growth", "had", "has", "have", "having", "hello", "hey", "hi", "high", "how", "i", "if", "in", "index", "initial", "initially", "interest", "into", "invest", "invested", "investing", "investment", "investments", "is", "isa", "it", "its", "just", "keep", "keeping", "know", "later", "leave", "leaving", "let", "like", "long", "lump", "make", "makes", "making", "many", "market", "me", "money", "month", "monthly", "much", "my", "need", "nominal", "now", "of", "off", "on", "once", "only", "our", "over", "paid", "pay", "paying", "pays", "per", "percent", "please", "period", "pot", "principal", "put", "puts", "putting", "rate", "rates", "regular", "regularly", "return", "returns", "roth", "saving", "savings", "save", "saved", "saves", "set", "shall", "so", "some", "start", "started", "starting", "starts", "steady", "sum", "suppose", "stock", "stocks", "tell", "than", "thanks", "that", "the", "their", "them", "then", "there", "these", "they", "this", "through", "time", "to", "today", "total", "two", "up", "us", "want", "wanted", "was", "way", "we", "week", "were", "what", "what's", "when", "while", "will", "with", "without", "work", "would", "year", "yearly", "years", "you", "your", "i'd", "i'll", "it's", "we'd", "into", "each", "everything", "contribute", "contributing", "contribution", "contributions", "annual", "average", "effective", "hold", "holding", "held", "portfolio", "assuming", "assume", "averages", "amount", "final", "value", "future", "worth", "result", "end", "ended", "happen", "happens", "approximately", "roughly", "exactly", "around", "say", "saying", "ok", "okay"]
-)  # fmt: skip
 
 
 def recognise(question: str) -> Computed | None:
@@ -79,6 +75,8 @@ def recognise(question: str) -> Computed | None:
         return None
     asked = read(question)
     if asked.ambiguous or _NO_SUM.search(asked.text) or not _sane(asked):
+        return None
+    if not is_plain(asked.text):
         return None
     known = roles(asked.text)
     for kind in (_average, _fees, _inflation, _loan, _rate, _goal, _growth):
@@ -272,7 +270,7 @@ def _growth(asked: Asked, known: Roles) -> Sum | None:
     text = asked.text
     if any(pattern.search(text) for pattern in (_JUDGED, _FEES, _INFLATION, _LOAN, _MULTIPLE)):
         return None
-    if len(asked.percents) != 1 or len(asked.years) != 1 or known.loose or not _plain(text):
+    if len(asked.percents) != 1 or len(asked.years) != 1 or known.loose:
         return None
     timing = known.timing()
     if len(known.others) > 1 or timing is None or not asked.amounts:
@@ -285,10 +283,3 @@ def _growth(asked: Asked, known: Roles) -> Sum | None:
         inputs["deposit_per_period"] = asked.amounts[known.deposit[0]]
         inputs["deposit_at_start"] = known.at_start
     return Sum("compound_interest", inputs)
-
-
-def _plain(text: str) -> bool:
-    """Whether nearly all words belong to a sum: more may be strange when the question asks for a number."""
-    words = re.findall(r"[a-z][a-z']+", re.sub(r"<\w+>", " ", text))
-    strange = sum(word not in _PLAIN for word in words)
-    return strange <= (5 if _CUE.search(text) else 1)

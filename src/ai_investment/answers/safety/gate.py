@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from ai_investment.answers.calculate import recognise
 from ai_investment.answers.models import Outcome, Reason
 from ai_investment.answers.safety import replies
 from ai_investment.answers.safety.ages import YOUNGEST, stated_age
@@ -93,6 +94,9 @@ class Gate:
         return None
 
     def _advice(self, look: _Look) -> Verdict | None:
+        # A sum with all its numbers asks for no opinion.
+        if recognise(look.text):
+            return None
         asks = lexicon("personal_advice")
         found = asks.language(look.views)
         if not found and (last := look.last) and _elliptical(look.views[0]):
