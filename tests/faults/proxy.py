@@ -1,13 +1,16 @@
-"""A TCP proxy that can cut connections, or keep the answer to a COMMIT to itself."""
+"""A TCP proxy that can cut connections, or keep it to itself that something was committed."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_COMMIT = b"COMMIT"
+# The end of a transaction, or of a statement that was one, which has written something.
+_WRITTEN = re.compile(rb"COMMIT\0|UPDATE [1-9]")
+_IDLE_AGAIN = b"Z\x00\x00\x00\x05I"
 
 
 class Proxy:
@@ -49,10 +52,9 @@ class Proxy:
             return
         both = {writer, to_them}
         self._open |= both
-        secret = asyncio.Event()
         pumps = {
-            asyncio.create_task(self._ask(reader, to_them, secret)),
-            asyncio.create_task(self._answer(theirs, writer, secret)),
+            asyncio.create_task(self._ask(reader, to_them)),
+            asyncio.create_task(self._answer(theirs, writer)),
         }
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         for pump in pumps:
@@ -62,21 +64,15 @@ class Proxy:
             end.transport.abort()
         self._open -= both
 
-    async def _ask(
-        self, reader: asyncio.StreamReader, to_them: asyncio.StreamWriter, secret: asyncio.Event
-    ) -> None:
+    async def _ask(self, reader: asyncio.StreamReader, to_them: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
-            if self._to_swallow and _COMMIT in data:
-                self._to_swallow -= 1
-                secret.set()
             to_them.write(data)
             await to_them.drain()
 
-    async def _answer(
-        self, theirs: asyncio.StreamReader, writer: asyncio.StreamWriter, secret: asyncio.Event
-    ) -> None:
+    async def _answer(self, theirs: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await theirs.read(65536):
-            if secret.is_set() and _COMMIT in data:
+            if self._to_swallow and data.endswith(_IDLE_AGAIN) and _WRITTEN.search(data):
+                self._to_swallow -= 1
                 self.swallowed += 1
                 break
             writer.write(data)
