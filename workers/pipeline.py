@@ -14,8 +14,9 @@ from ai_investment.content.fetch import fetch_document
 from ai_investment.content.jobs import extract_document
 from ai_investment.content.objects import Objects
 from ai_investment.content.reading import Reader
+from ai_investment.content.sources.due import start_due
 from ai_investment.content.sources.fetching import Fetcher
-from ai_investment.content.sources.sync import backfill_source, start_due, sync_source
+from ai_investment.content.sources.sync import backfill_source, sync_source
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.worker import QueueWorker

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ai_investment.content.sources import sync
+from ai_investment.content.sources import due
 from ai_investment.db import Database
 from ai_investment.jobs import upkeep
 from ai_investment.jobs.bell import Bell
@@ -15,4 +15,4 @@ def build(settings: Settings, database: Database, bell: Bell) -> Scheduler:
 
 
 # The schedules live beside their jobs: known here by being imported.
-SCHEDULED = (upkeep, sync)
+SCHEDULED = (upkeep, due)

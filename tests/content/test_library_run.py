@@ -21,7 +21,7 @@ from ai_investment.content.sources import define
 from ai_investment.content.sources.define import NewSource
 from ai_investment.content.sources.fetching import Fetched, Gone
 from ai_investment.content.sources.models import SourceItem, SourceRun
-from ai_investment.content.sources.sync import Counts, sync_source
+from ai_investment.content.sources.sync import Counts, backfill_source, sync_source
 from ai_investment.db import Database, Db
 from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.claim import claim
@@ -243,3 +243,52 @@ def changed() -> Library:
         made.pages.pop(path, None)
     write_listings(made, SITE)
     return made
+
+
+async def test_a_back_fill_that_was_broken_off_is_gone_on_with(
+    request: pytest.FixtureRequest, bell: Bell, tmp_path: Path
+) -> None:
+    """A sync in between is a run of its own; the next back-fill takes the old one up, with what it has done."""
+    database = Mortal(new_database("sqlite", request, tmp_path), bell.publish)
+    reader = ReaderProcess()
+    use = Use(small(seed=1), tmp_path / "objects", reader)
+    new = {
+        "name": "s",
+        "kind": "sitemap",
+        "url": f"{SITE}/sitemap.xml",
+        "publisher": "P",
+        "licence": "L",
+    }
+    async with database.transaction() as db:
+        source, _ = await define.put(db, msgspec.convert(new, NewSource), frozenset())
+
+    async def go(kind: Any, lives: float) -> str:
+        async with database.transaction() as db:
+            await enqueue(db, None, kind, source_id=source.id)
+        [claimed] = await claim(database, "pipeline", [kind.name], 1)
+        database.lives = lives
+        runner = Runner(database, bell, use)
+        try:
+            return await runner.run(claimed)
+        except Killed:
+            database.lives = float("inf")
+            async with database.transaction() as db:
+                ended = {"state": "failed", "dead": True, "lease_until": None}
+                await db.execute(sa.update(Job).where(Job.id == claimed.id).values(**ended))
+            return "killed"
+        finally:
+            database.lives = float("inf")
+            await runner.close()
+
+    outcomes = [
+        await go(*run) for run in ((backfill_source, 8), (sync_source, 1e9), (backfill_source, 1e9))
+    ]
+    assert outcomes == ["killed", "succeeded", "succeeded"]
+    async with database.reading() as read:
+        rows = (await read.execute(sa.select(SourceRun.__table__).order_by(SourceRun.id))).all()
+    assert [(row.everything, row.state) for row in rows] == [
+        (True, "succeeded"),
+        (False, "succeeded"),
+    ]
+    await reader.close()
+    await database.dispose()

@@ -15,10 +15,11 @@ from ai_investment.adapters.reader import ReaderProcess
 from ai_investment.cli.sources import ready_made
 from ai_investment.content.objects import Objects
 from ai_investment.content.sources import define
-from ai_investment.content.sources.define import NewSource
+from ai_investment.content.sources.define import PAUSE_AFTER, NewSource
+from ai_investment.content.sources.due import start_due
 from ai_investment.content.sources.fetching import Fetched, TryLater
 from ai_investment.content.sources.models import Source, SourceRun
-from ai_investment.content.sources.sync import PAUSE_AFTER, start_due, sync_source
+from ai_investment.content.sources.sync import sync_source
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.claim import claim

@@ -23,6 +23,8 @@ from ai_investment.ids import new_id
 Kind = Literal["rss", "news", "sitemap", "page", "sec_filings", "sec_facts", "folder", "prices"]
 # The shortest time between two runs: sites are not asked more often than this.
 _SHORTEST = timedelta(minutes=5)
+_BACK_OFF, _LONGEST_BACK_OFF = timedelta(minutes=5), timedelta(days=1)
+PAUSE_AFTER = 6
 
 
 class UnknownSource(NotFound):
@@ -72,6 +74,18 @@ class NewSource(msgspec.Struct, forbid_unknown_fields=True):
 def next_fire(schedule: str, after: datetime) -> datetime:
     """The first time of the schedule after `after`, both in UTC."""
     return next(CronSim(schedule, after))
+
+
+def plan_next(source: Source, *, failed: bool, why: str | None) -> None:
+    """The next run: on schedule, or later and later while the source fails; then it is paused."""
+    now = datetime.now(UTC)
+    regular = next_fire(source.schedule, now)
+    source.failures = source.failures + 1 if failed else 0
+    wait = min(_BACK_OFF * 2 ** min(source.failures - 1, 20), _LONGEST_BACK_OFF) if failed else None
+    source.next_run_at = max(regular, now + wait) if wait else regular
+    if source.failures >= PAUSE_AFTER and source.state == "active":
+        source.state = "paused"
+        source.paused_because = f"{source.failures} runs failed in a row; the last one: {why}"
 
 
 async def put(db: Db, new: NewSource, private_hosts: frozenset[str]) -> tuple[Source, bool]:

@@ -6,14 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 import msgspec
 import sqlalchemy as sa
 
 from ai_investment.content.models import Document
-from ai_investment.content.sources.define import Options, UnknownSource, next_fire, withdraw
+from ai_investment.content.sources import define
+from ai_investment.content.sources.define import Options, UnknownSource, withdraw
 from ai_investment.content.sources.fetching import Busy, CannotFetch, MissingContact
 from ai_investment.content.sources.intake import Found, Known, Using, look_at, settle_item
 from ai_investment.content.sources.listing import Listed, Listing, list_items, oldest_news
@@ -22,18 +22,14 @@ from ai_investment.db import Db, db_now
 from ai_investment.errors import Problem
 from ai_investment.ids import new_id
 from ai_investment.jobs.declare import job
-from ai_investment.jobs.enqueue import enqueue
 from ai_investment.jobs.errors import Later
 from ai_investment.jobs.models import IS_LIVE, Job
 from ai_investment.jobs.run import Run
-from ai_investment.jobs.schedule import schedule
 
 # Items that are fetched and read ahead of the one being settled.
 _AHEAD = 4
 # Pages that left a feed are looked at again from time to time, a few in each run.
 _RECHECKED = 20
-_BACK_OFF, _LONGEST_BACK_OFF = timedelta(minutes=5), timedelta(days=1)
-PAUSE_AFTER = 6
 
 
 class SourceFailed(Problem):
@@ -103,15 +99,12 @@ async def _open(run: Run[Using], source_id: str, *, everything: bool) -> tuple[S
             SourceRun.source_id == source_id, SourceRun.state == "running"
         )
         for other in (await db.scalars(unfinished.order_by(SourceRun.id))).all():
-            mine = other.job_id == run.job.id
-            if not mine and await db.scalar(
-                sa.select(Job.id).where(Job.id == other.job_id, IS_LIVE)
-            ):
+            live = sa.select(Job.id).where(Job.id == other.job_id, IS_LIVE)
+            if other.job_id != run.job.id and await db.scalar(live):
                 raise Later(10)
-            if mine or other.everything == everything:
+            if other.everything == everything:
                 other.job_id = run.job.id
                 return source, other
-            other.state, other.error, other.finished_at = "failed", "broken off", db_now()
         source_run = SourceRun(
             id=new_id("run"), source_id=source_id, job_id=run.job.id, everything=everything,
             state="running", started_at=db_now(),
@@ -275,44 +268,5 @@ async def _close(
     source_run.counts, source_run.reasons = msgspec.to_builtins(counts), dict(reasons)
     if listing is not None and not listing.not_modified and not counts.failed:
         source.listing_etag, source.listing_modified = listing.etag, listing.last_modified
-    _plan(source, failed=error is not None, why=error)
+    define.plan_next(source, failed=error is not None, why=error)
     return counts
-
-
-def _plan(source: Source, *, failed: bool, why: str | None) -> None:
-    """The next run: on schedule, or later and later while the source fails; then it is paused."""
-    now = datetime.now(UTC)
-    regular = next_fire(source.schedule, now)
-    source.failures = source.failures + 1 if failed else 0
-    wait = min(_BACK_OFF * 2 ** min(source.failures - 1, 20), _LONGEST_BACK_OFF) if failed else None
-    source.next_run_at = max(regular, now + wait) if wait else regular
-    if source.failures >= PAUSE_AFTER and source.state == "active":
-        source.state = "paused"
-        source.paused_because = f"{source.failures} runs failed in a row; the last one: {why}"
-
-
-class Started(msgspec.Struct, frozen=True):
-    """The result of the job: how many sources were due."""
-
-    sources: int
-
-
-@job("sources.start_due", queue="pipeline", attempts=3, lease=30, priority=1)
-async def start_due(run: Run[Any]) -> None:
-    """Start a run of each source whose time has come, once for each time."""
-    async with run.settle() as db:
-        due = (
-            sa.select(Source)
-            .where(Source.state == "active", Source.next_run_at <= db_now())
-            .order_by(Source.next_run_at)
-            .limit(100)
-            .with_for_update(skip_locked=True)
-        )
-        sources = (await db.scalars(due)).all()
-        for source in sources:
-            await enqueue(db, None, sync_source, source_id=source.id)
-            source.next_run_at = next_fire(source.schedule, datetime.now(UTC))
-        run.result = Started(len(sources))
-
-
-schedule("sources.start_due", "* * * * *", start_due)
