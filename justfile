@@ -19,11 +19,15 @@ check:
 
 # Install what tests need (Debian packages when root), then run them
 test *ARGS: setup
-    uv run pytest {{ARGS}}
+    uv run --group deploy pytest {{ARGS}}
 
 # Debian packages that tests use: redis-server, PostgreSQL
 setup:
     ./scripts/setup
+
+# Manifests, Compose, clouds and CI; every mutant of every environment
+test-manifests *ARGS:
+    ALL_MUTANTS=1 uv run --group deploy pytest tests/manifests {{ARGS}}
 
 # The fault matrix with many seeds (docs/reliability.md); COUNT times in a row
 test-faults COUNT="1" *ARGS: setup

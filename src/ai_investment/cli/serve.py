@@ -12,6 +12,8 @@ import click
 from ai_investment.cli.client import data_option
 from ai_investment.settings import read_settings
 
+# Granian kills what has not drained by then: above the drain, below the hosts' 60 s of grace.
+KILL_SECONDS = 45
 _WORKERS = ("answers", "embeddings", "pipeline", "delivery", "scheduler")
 
 
@@ -46,7 +48,7 @@ def serve() -> int:
         backpressure=1500,
         websockets=False,
         log_enabled=False,
-        workers_kill_timeout=45,
+        workers_kill_timeout=KILL_SECONDS,
         respawn_failed_workers=True,
         http1_settings=HTTP1Settings(),
     ).serve()

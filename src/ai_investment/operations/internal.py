@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 # Below the time-out of the probes in gitops/, so that a hanging loop is told from a lost packet.
-_TIMEOUT = 4.0
+TIMEOUT = 4.0
+PATHS = ("/health", "/metrics")
 
 
 async def process_metrics() -> bytes:
@@ -39,7 +40,7 @@ def listening(
         return
 
     def application(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        answer = {"/health": _alive, "/metrics": expose}.get(environ.get("PATH_INFO", ""))
+        answer = dict(zip(PATHS, (_alive, expose), strict=True)).get(environ.get("PATH_INFO", ""))
         status, body = ("404 Not Found", b"") if answer is None else _from_loop(loop, answer)
         start(status, [("Content-Type", CONTENT_TYPE_LATEST), ("Content-Length", str(len(body)))])
         return [body]
@@ -62,12 +63,12 @@ def _from_loop(
     loop: asyncio.AbstractEventLoop, answer: Callable[[], Awaitable[bytes]]
 ) -> tuple[str, bytes]:
     async def run() -> bytes:
-        return await asyncio.wait_for(answer(), _TIMEOUT)
+        return await asyncio.wait_for(answer(), TIMEOUT)
 
     running: Coroutine[Any, Any, bytes] = run()
     waiting = asyncio.run_coroutine_threadsafe(running, loop)
     try:
-        return "200 OK", waiting.result(_TIMEOUT + 0.5)
+        return "200 OK", waiting.result(TIMEOUT + 0.5)
     except Exception as cause:
         waiting.cancel()
         # The class only: messages of drivers hold addresses.
