@@ -92,6 +92,8 @@ def _walk(name: str, node: Any) -> Iterator[str]:
 def _ports(service: str, image: str, ports: list[Any]) -> Iterator[str]:
     is_proxy = bool(_PROXIES.search(service) or _PROXIES.search(image.rsplit("/", 1)[-1]))
     for port in ports:
+        if isinstance(port, dict) and "containerPort" in port and "hostPort" not in port:
+            continue  # Kubernetes: documented, not published
         address, published, target = _parts(port)
         if _is_loopback(address) or (is_proxy and published in PUBLIC):
             continue
@@ -102,9 +104,9 @@ def _parts(port: Any) -> tuple[str, str, str]:
     """(address, published port or range, container's port) of compose's short or long form."""
     if isinstance(port, dict):
         return (
-            _filled(port.get("host_ip", "")),
-            _filled(port.get("published", "")),
-            _filled(port.get("target", "")),
+            _filled(port.get("host_ip", port.get("hostIP", ""))),
+            _filled(port.get("published", port.get("hostPort", ""))),
+            _filled(port.get("target", port.get("containerPort", ""))),
         )
     text = _filled(port).split("/")[0]
     if text.startswith("["):

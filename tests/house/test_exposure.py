@@ -80,6 +80,7 @@ def test_loopback_is_no_world(tmp_path: Path, port: str) -> None:
             "services:\n{% for n in workers %}\n  postgres:\n    image: '{{ image }}'\n    ports: ['5432:5432']\n{% endfor %}\n",
             "postgres 5432",
         ),
+        ("pod.yaml", "spec: {containers: [{name: redis, image: r, ports: [{containerPort: 1, hostPort: 6379}]}]}", "redis 6379"),
         ("c.yaml.j2", "ports:\n  {{ x }}: {% if a %}\n - '5432:5432'\n - '127.0.0.1:1:1'\n", "c.yaml 5432"),
         ("compose.yaml", "services:\n  api:\n    image: a\n    network_mode: host\n", "api the host's network"),
     ],
