@@ -78,7 +78,15 @@ def test_the_providers_key_is_in_no_log_and_no_answer(scene: Scene) -> None:
         failing(401, {"error": {"message": "Incorrect API key: sk-test-canary"}})
     )
     job = scene.ask(Prefer="wait=20")["job"]
-    assert job["state"] == "failed"
+    assert (job["state"], job["result"]["degraded"]) == ("succeeded", ["ai_services"])
+    assert job["result"]["model"]["provider"] == "extractive"
+    assert QUOTE in job["result"]["text"]
     assert "sk-test-canary" not in json.dumps(job)
+    # The operator is told, and the provider is left alone for a while.
+    checks = scene.client.get("/health/detailed").json()["checks"]
+    assert checks["ai_services"]["status"] == "degraded"
+    assert "OPENAI_API_KEY" in checks["ai_services"]["detail"]
+    assert scene.ask(Prefer="wait=20")["job"]["result"]["degraded"] == ["ai_services"]
+    assert len(scene.model.server.received) == 1
     for process in scene.installation.processes.values():
         assert "sk-test-canary" not in process.text()

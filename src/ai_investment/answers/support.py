@@ -98,11 +98,14 @@ _LATIN_LIKE = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "FULLWIDTH"
 
 
 def looks_alike(text: str) -> bool:
-    """Whether a word mixes letters of scripts that look alike, as no honest word does."""
-    return any(
-        len({_script(sign) for sign in word if sign.isalpha()} - {""}) > 1
-        for word in re.findall(r"\w+", text)
-    )
+    """Whether letters of scripts that look alike are mixed as no honest writer does.
+
+    In a word, or as whole words among mostly Latin ones; single letters ("β") are honest.
+    """
+    words = [{_script(sign) for sign in word} - {""} for word in re.findall(r"[^\W\d_]{2,}", text)]
+    latin = sum(scripts == {"LATIN"} for scripts in words)
+    foreign = sum(bool(scripts) and scripts != {"LATIN"} for scripts in words)
+    return any(len(scripts) > 1 for scripts in words) or 0 < foreign < latin
 
 
 def _script(letter: str) -> str:
@@ -127,6 +130,7 @@ def turned_round(text: str, nearest: str, told: str) -> bool:
 
     `nearest` is the sentence of its sources that has most of its words, `told` all of what they say.
     """
+    nearest = _NO_DENIAL.sub(" ", nearest)
     denied = _words(text) & _NEGATIONS
     if denied and not _words(told) & _NEGATIONS:
         return True
