@@ -45,6 +45,10 @@ bench-embedding *ARGS: setup
 bench-extraction *ARGS:
     uv run python -m benchmarks.extraction {{ARGS}}
 
+# Train the safety gate's head from benchmarks/safety/training.jsonl and score the gate (docs/safety.md)
+train-safety *ARGS:
+    uv run python -m benchmarks.safety.train {{ARGS}}
+
 # Rewrite generated files: .env.example, docs/openapi.json, docs/calculators.md
 generate:
     uv run python -m tests.house.generated

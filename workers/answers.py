@@ -11,6 +11,7 @@ from ai_investment.adapters.answerers import answerer_of
 from ai_investment.adapters.chroma import ChromaVectors
 from ai_investment.adapters.minilm import MiniLM, load_minilm
 from ai_investment.answers.models import Answerer
+from ai_investment.answers.safety.classifier import Classifier
 from ai_investment.answers.safety.gate import Gate
 from ai_investment.chat.jobs import answer_message
 from ai_investment.db import Database
@@ -30,12 +31,13 @@ class Resources:
 @asynccontextmanager
 async def resources(settings: Settings, database: Database, bell: Bell) -> AsyncIterator[Resources]:
     embedder = load_minilm(settings.model_cache)
+    gate = Gate(Classifier(embedder))
     async with (
         ChromaVectors(settings.chroma_url) as vectors,
         answerer_of(settings, embedder, database, bell.redis) as answerer,
     ):
         await vectors.load()
-        yield Resources(embedder, vectors, answerer, Gate())
+        yield Resources(embedder, vectors, answerer, gate)
 
 
 def build(settings: Settings, database: Database, bell: Bell) -> QueueWorker:

@@ -23,6 +23,7 @@ from ai_investment.answers.models import (
 )
 from ai_investment.answers.next_step import what_next
 from ai_investment.answers.page import Page, Show
+from ai_investment.answers.safety.statements import unsafe
 from ai_investment.answers.verify import Evidence
 from ai_investment.calculators.registry import named
 from ai_investment.content.find import Passage
@@ -124,6 +125,8 @@ class _Writing:
         verdict = self._evidence.verify(statement)
         if isinstance(verdict, Fault):
             self.faults.append(verdict)
+        elif why := unsafe(verdict.text):
+            self.faults.append(Fault(verdict.text, f"the safety gate keeps it back: {why}"))
         else:
             await self.page.add(verdict)
 

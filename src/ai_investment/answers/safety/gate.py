@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from ai_investment.answers.calculate import recognise
 from ai_investment.answers.models import Outcome, Reason
@@ -32,8 +33,32 @@ _QUESTION = re.compile(
 )
 
 
+# After distress, less is needed to take the next message for distress too.
+_CRISIS_AGAIN = 0.15
+_OFF_TOPIC = 0.6
+# How sure the head must be that a question for understanding is none.
+_SURE = 0.9
+_SURE_OF_CRISIS = 0.75
+
+
+class Chances(Protocol):
+    """A trained head: what kind of message this may be."""
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Per class, from which probability on it counts; `any` for the sum of all classes of risk."""
+        ...
+
+    def weigh(self, text: str) -> list[tuple[str, dict[str, float]]]:
+        """The message and its sentences, each with the probability of each class."""
+        ...
+
+
 class Gate:
-    """Screens messages by the rules of the lexicon."""
+    """Screens messages by the rules of the lexicon and a trained head; either may find something."""
+
+    def __init__(self, chances: Chances) -> None:
+        self._chances = chances
 
     def screen(
         self,
@@ -48,6 +73,7 @@ class Gate:
         orders to the assistant, harm, advice; private details are removed in any case.
         """
         look = _Look(message, history, person, flags)
+        look.weigh(self._chances)
         return (
             self._crisis(look)
             or self._under_age(look)
@@ -61,7 +87,10 @@ class Gate:
     def _crisis(self, look: _Look) -> Verdict | None:
         noted = next((flag[7:] for flag in look.noted if flag.startswith("crisis:")), None)
         language = noted or lexicon("crisis").language(look.views)
-        if language is None and look.gentle and not _asks(look):
+        if language is None and (
+            "crisis" in look.likely
+            or (look.gentle and (look.chance["crisis"] >= _CRISIS_AGAIN or not _asks(look)))
+        ):
             language = "en"
         if language is None:
             return None
@@ -76,7 +105,7 @@ class Gate:
 
     def _injection(self, look: _Look) -> Verdict | None:
         orders = lexicon("injection")
-        if orders.language(look.views):
+        if orders.language(look.views) or "injection" in look.likely:
             return look.close("refused", "injection", replies.INJECTION)
         if not (last := look.last) or not _GO_ON.match(look.views[0]):
             return None
@@ -85,11 +114,16 @@ class Gate:
         return None
 
     def _harmful(self, look: _Look) -> Verdict | None:
-        understand = lexicon("education").language(look.views)
         age = look.person.age or stated_age(look.text)
-        if lexicon("harmful").language(look.views) and not understand:
+        said = lexicon("harmful").language(look.views) and not look.understand
+        if said or "harmful" in look.likely:
             return look.close("refused", "harmful", replies.HARMFUL, replies.STUDY_SCAM)
-        if age is not None and age < GROWN_UP and _RISKY.search(look.views[0]) and not understand:
+        if (
+            age is not None
+            and age < GROWN_UP
+            and _RISKY.search(look.views[0])
+            and not look.understand
+        ):
             return look.close("refused", "harmful", replies.RISKY_FOR_MINORS, replies.STUDY_RISK)
         return None
 
@@ -103,7 +137,7 @@ class Gate:
             found = (
                 "en" if last.reason == "personal_advice" else asks.language(views(last.question))
             )
-        if not found:
+        if not found and "personal_advice" not in look.likely:
             return None
         study = replies.study_for(look.views[0])
         return look.close("refused", "personal_advice", replies.PERSONAL_ADVICE, study)
@@ -131,12 +165,29 @@ class _Look:
         redacted = redact(message)
         self.text = redacted.text
         self.views = views(self.text)
+        self.understand = lexicon("education").language(self.views) is not None
         self.person = person
         self.noted = noted
         before = [flag[14:] for flag in noted if flag.startswith("personal_data:")]
         self.kinds = list(dict.fromkeys([*before, *redacted.kinds]))
         self.last = history[-1] if history else None
         self.gentle = any(_distressed(item) for item in history[-_GENTLE_EXCHANGES:])
+
+    def weigh(self, chances: Chances) -> None:
+        """Ask the head which classes of risk are likely."""
+        weighed = chances.weigh(self.text)
+        self.chance = weighed[0][1]
+        self.likely: set[str] = set()
+        for piece, chance in weighed:
+            limits = dict(chances.thresholds)
+            least = limits.pop("any")
+            if lexicon("education").language(views(piece)):
+                least = 2.0
+                limits = {name: max(limit, _SURE) for name, limit in limits.items()}
+                limits["crisis"] = _SURE_OF_CRISIS
+            self.likely |= {name for name, limit in limits.items() if chance[name] >= limit}
+            if sum(chance[name] for name in limits) >= least:
+                self.likely.add(max(limits, key=chance.__getitem__))
 
     def close(
         self, outcome: Outcome, reason: Reason, reply: str, study: str | None = None
@@ -160,6 +211,7 @@ class _Look:
             text=self.text,
             reply=reply,
             study=study or self.text,
+            off_topic=self.chance["off_topic"] >= _OFF_TOPIC,
         )
 
     def _flags(self, reason: str | None) -> list[str]:

@@ -105,7 +105,10 @@ def _numbers(text: str) -> Iterator[Span]:
             yield span
     for match in _CARD.finditer(text):
         digits = re.sub(r"\D", "", match[0])
-        if luhn.is_valid(digits) or _GROUPED_CARD.fullmatch(match[0]):
+        table = re.match(r"[ -]?\d{4}", text[match.end() :])
+        if (len(digits) > 12 and luhn.is_valid(digits)) or (
+            _GROUPED_CARD.fullmatch(match[0]) and not table
+        ):
             yield match.start(), match.end(), "card number"
     for match in _SSN.finditer(text):
         yield match.start(), match.end(), "ID number"
