@@ -228,7 +228,6 @@ def test_any_text_is_screened_and_redacting_again_changes_nothing(text: str) -> 
         ("Apple will reach 250 dollars next year.", "price_target"),
         ("This gives you a guaranteed return of 8%.", "promise"),
         ("You cannot lose with this.", "promise"),
-        ("You explain money and investing to beginners, some of them only 13 years old.", "prompt"),
         ("Send it to DE75512108001245126199.", "personal_data"),
         ("No investment can guarantee a return.", None),
         ("Beware of anybody who promises guaranteed profits.", None),
@@ -241,6 +240,15 @@ def test_statements_that_advise_promise_or_leak_are_kept_back(
     statement: str, why: str | None
 ) -> None:
     assert unsafe(statement) == why
+
+
+def test_the_words_of_a_prompt_are_kept_back() -> None:
+    folder = Path(__file__).parents[3] / "src/ai_investment/answers/prompts"
+    prompts = list(folder.glob("*.md"))
+    assert prompts
+    for prompt in prompts:
+        line = max(prompt.read_text("utf-8").splitlines(), key=len)
+        assert unsafe(f"My rules say: {line[:150]}") == "prompt"
 
 
 def test_nothing_of_the_starter_library_is_kept_back() -> None:
