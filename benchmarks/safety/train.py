@@ -132,12 +132,18 @@ class Fixed:
     ) -> None:
         self.thresholds = limits
         self._known = {
-            redact(row["text"]).text: dict(zip(classes, map(float, line), strict=True))
+            _key(gate.without_placeholders(redact(row["text"]).text)): dict(
+                zip(classes, map(float, line), strict=True)
+            )
             for row, line in zip(rows, chances, strict=True)
         }
 
     def weigh(self, text: str) -> list[tuple[str, dict[str, float]]]:
-        return [(text, self._known[text])]
+        return [(text, self._known[_key(text)])]
+
+
+def _key(text: str) -> str:
+    return " ".join(text.split())
 
 
 def main() -> None:

@@ -175,7 +175,8 @@ class _Look:
 
     def weigh(self, chances: Chances) -> None:
         """Ask the head which classes of risk are likely."""
-        weighed = chances.weigh(self.text)
+        # The head has never seen our words for what was removed.
+        weighed = chances.weigh(without_placeholders(self.text))
         self.chance = weighed[0][1]
         self.likely: set[str] = set()
         for piece, chance in weighed:
@@ -204,7 +205,7 @@ class _Look:
         reply = replies.gentle(self.person.country) if self.gentle else ""
         if self.kinds:
             reply += replies.PERSONAL_DATA_NOTE.format(kinds=", ".join(self.kinds))
-        study = re.sub(r"\s{2,}", " ", _PLACEHOLDER.sub(" ", self.text)).strip()
+        study = without_placeholders(self.text)
         return Verdict(
             reason="personal_data" if self.kinds else None,
             flags=self._flags(None),
@@ -220,6 +221,11 @@ class _Look:
         flags += ["under_age"] if "under_age" in self.noted else []
         flags += ["crisis_follow_up"] if self.gentle else []
         return list(dict.fromkeys(flags))
+
+
+def without_placeholders(text: str) -> str:
+    """The person's own words, without ours for what was removed."""
+    return re.sub(r"\s{2,}", " ", _PLACEHOLDER.sub(" ", text)).strip()
 
 
 def _distressed(item: Exchange) -> bool:
