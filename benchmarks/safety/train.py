@@ -1,7 +1,8 @@
 """Train the gate's linear head, choose its thresholds, and score the whole gate: `just train-safety`.
 
 training.jsonl is the only input of training and of the thresholds. held_back.jsonl was written before
-it, is never trained on, and is only scored. Runs of the same files give the same weights.
+it, is never trained on, and is only scored (docs/safety.md says how blind that is). Runs of the same
+files give the same weights.
 """
 
 from __future__ import annotations
@@ -132,18 +133,12 @@ class Fixed:
     ) -> None:
         self.thresholds = limits
         self._known = {
-            _key(gate.without_placeholders(redact(row["text"]).text)): dict(
-                zip(classes, map(float, line), strict=True)
-            )
+            redact(row["text"]).text: dict(zip(classes, map(float, line), strict=True))
             for row, line in zip(rows, chances, strict=True)
         }
 
     def weigh(self, text: str) -> list[tuple[str, dict[str, float]]]:
-        return [(text, self._known[_key(text)])]
-
-
-def _key(text: str) -> str:
-    return " ".join(text.split())
+        return [(text, self._known[text])]
 
 
 def main() -> None:

@@ -63,11 +63,8 @@ def test_a_question_the_library_cannot_answer_is_abstained(
     api: httpx.Client, question: str
 ) -> None:
     answer = asked(api, question)["result"]
-    assert (answer["outcome"], answer["reason"], answer["citations"]) == (
-        "abstained",
-        "no_source",
-        [],
-    )
+    assert (answer["outcome"], answer["citations"]) == ("abstained", [])
+    assert answer["reason"] in ("no_source", "off_topic")
     assert answer["text"]
 
 

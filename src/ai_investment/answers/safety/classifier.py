@@ -34,11 +34,14 @@ _BREAK = re.compile(
     re.IGNORECASE,
 )
 _SHORTEST = 12
+# A sentence that states what was removed says little without it: only the whole message is weighed.
+_REMOVED = re.compile(r"\[[a-zA-Z -]{2,20} removed\]")
 
 
 def pieces(text: str) -> list[str]:
     """The message cut to 240 characters, and its sentences where it has several; at most eight, ends first."""
-    found = [part.strip() for part in _BREAK.split(text)]
+    found = [part.strip() for part in _BREAK.split(text) if not _REMOVED.search(part)]
+    text = re.sub(r"\s{2,}", " ", _REMOVED.sub(" ", text)).strip()
     found = [part[:_PIECE] for part in found if len(part) >= _SHORTEST or not part.isascii()]
     found = [part for part in found if part]
     if len(found) < 2:

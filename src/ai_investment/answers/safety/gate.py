@@ -175,8 +175,7 @@ class _Look:
 
     def weigh(self, chances: Chances) -> None:
         """Ask the head which classes of risk are likely."""
-        # The head has never seen our words for what was removed.
-        weighed = chances.weigh(without_placeholders(self.text))
+        weighed = chances.weigh(self.text)
         self.chance = weighed[0][1]
         self.likely: set[str] = set()
         for piece, chance in weighed:
