@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import redis
 
-from ai_investment.cli.embedded import chroma_command, redis_command
-from ai_investment.cli.processes import die_with_parent
+from ai_investment.cli.embedded import redis_command
+from ai_investment.processes import chroma_command, die_with_parent
 
 
 def free_port() -> int:

@@ -9,11 +9,14 @@ from functools import partial
 
 from ai_investment.adapters.answerers import answerer_of
 from ai_investment.adapters.chroma import ChromaVectors
-from ai_investment.adapters.minilm import MiniLM, load_minilm
+from ai_investment.adapters.minilm import load_minilm
+from ai_investment.adapters.tantivy import TantivyIndex
 from ai_investment.answers.models import Answerer
 from ai_investment.answers.safety.classifier import Classifier
 from ai_investment.answers.safety.gate import Gate
 from ai_investment.chat.jobs import answer_message
+from ai_investment.content.dense import LocalDense
+from ai_investment.content.lexical import Follower
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.worker import QueueWorker
@@ -22,8 +25,8 @@ from ai_investment.settings import Settings
 
 @dataclass(frozen=True)
 class Resources:
-    embedder: MiniLM
-    vectors: ChromaVectors
+    dense: LocalDense
+    lexical: Follower
     answerer: Answerer
     gate: Gate
 
@@ -37,7 +40,9 @@ async def resources(settings: Settings, database: Database, bell: Bell) -> Async
         answerer_of(settings, embedder, database, bell.redis) as answerer,
     ):
         await vectors.load()
-        yield Resources(embedder, vectors, answerer, gate)
+        lexical = Follower(TantivyIndex())
+        await lexical.catch_up(database)
+        yield Resources(LocalDense(database, embedder, vectors), lexical, answerer, gate)
 
 
 def build(settings: Settings, database: Database, bell: Bell) -> QueueWorker:

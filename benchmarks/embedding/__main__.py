@@ -23,8 +23,9 @@ import sqlalchemy as sa
 from ai_investment.adapters.chroma import ChromaVectors
 from ai_investment.adapters.minilm import MiniLM, load_minilm
 from ai_investment.adapters.redis import connect_redis
-from ai_investment.content.jobs import embedding_text, index_document
+from ai_investment.content.jobs import index_document
 from ai_investment.content.models import Document, DocumentVersion, PassageRow
+from ai_investment.content.revisions import passage_words
 from ai_investment.db import Database, db_now
 from ai_investment.ids import new_id
 from ai_investment.jobs.bell import Bell
@@ -92,7 +93,7 @@ async def texts_of(database: Database, versions: list[str]) -> list[str]:
         .where(PassageRow.version_id.in_(versions))
     )
     async with database.reading() as read:
-        return [embedding_text(*row) for row in await read.execute(query)]
+        return [passage_words(*row) for row in await read.execute(query)]
 
 
 def bare(model: MiniLM, texts: list[str]) -> float:

@@ -11,7 +11,7 @@ from ai_investment.adapters.openai_prices import cost
 from ai_investment.answers.answer import answer_question
 from ai_investment.answers.errors import BrokenReply, ProviderRefused
 from ai_investment.answers.models import ANYBODY, Computed, Fault, Reader, Statement, Usage
-from ai_investment.content.find import Passage
+from ai_investment.content.find import Found, Passage
 from tests.adapters.answering import (
     CASES,
     ETF,
@@ -153,8 +153,8 @@ async def shown(case: str, file: str, passages: list[Passage]) -> Any:
     stream = (CASES / case / file).read_text("utf-8")
     async with answering(Reply([stream])) as (answerer, server):
 
-        async def find(_: str) -> list[Passage]:
-            return passages
+        async def find(_: str) -> Found:
+            return Found(passages)
 
         async def show(_: str) -> None:
             return None
@@ -186,8 +186,8 @@ async def test_without_a_source_nothing_is_said_and_the_model_is_not_asked() -> 
     for question in (case / "questions.txt").read_text("utf-8").splitlines():
         for passages in ([], [passage(1, ETF)]):  # nothing at all, and nothing about it
 
-            async def find(_: str, found: list[Passage] = passages) -> list[Passage]:
-                return found
+            async def find(_: str, found: list[Passage] = passages) -> Found:
+                return Found(found)
 
             async def show(_: str) -> None:
                 return None
@@ -209,8 +209,8 @@ async def test_what_was_not_accepted_is_asked_for_once_more_with_the_reason() ->
         server,
     ):
 
-        async def find(_: str) -> list[Passage]:
-            return PASSAGES
+        async def find(_: str) -> Found:
+            return Found(PASSAGES)
 
         pieces: list[str] = []
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
 
-from ai_investment.content.vectors import Hit
-from ai_investment.jobs.errors import Later
+from ai_investment.content.vectors import Hit, VectorStoreUnavailable
 
 if TYPE_CHECKING:  # seconds of imports: loaded with the first use, or by `load`
     import numpy as np
@@ -22,14 +21,6 @@ if TYPE_CHECKING:  # seconds of imports: loaded with the first use, or by `load`
 # Chroma's own limit on one write is larger; small writes keep its memory flat.
 _BATCH = 256
 _SECONDS = 10.0
-
-
-class VectorStoreUnavailable(Later):
-    """Chroma does not answer or refuses: the job waits for it, which costs no attempt."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(5)
-        self.args = (reason,)
 
 
 class ChromaVectors:
@@ -114,6 +105,13 @@ class ChromaVectors:
                     await target.delete(ids=list(ids[start : start + _BATCH]))
             except _library().errors.NotFoundError:
                 self._collections.pop(collection, None)
+
+    async def drop(self, collection: str) -> None:
+        """Remove a collection with all that is in it; an unknown one is no error."""
+        async with _bounded():
+            self._collections.pop(collection, None)
+            with suppress(_library().errors.NotFoundError):
+                await (await self._client()).delete_collection(collection)
 
     async def _get(self, collection: str) -> AsyncCollection:
         if collection not in self._collections:

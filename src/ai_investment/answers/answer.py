@@ -26,9 +26,9 @@ from ai_investment.answers.page import Page, Show
 from ai_investment.answers.safety.statements import unsafe
 from ai_investment.answers.verify import Evidence
 from ai_investment.calculators.registry import named
-from ai_investment.content.find import Passage
+from ai_investment.content.find import Found, Passage
 
-Find = Callable[[str], Awaitable[list[Passage]]]
+Find = Callable[[str], Awaitable[Found]]
 
 # Below this cosine the nearest passage is about something else: abstain rather than guess.
 FLOOR = 0.42
@@ -51,12 +51,13 @@ async def answer_question(
     clock = _Clock()
     computed = recognise(question)
     studied = idea_of(computed) if computed else question
-    passages = await find(studied)
+    found = await find(studied)
+    passages = found.passages
     clock.lap("retrieval")
     writing = _Writing(question, passages, answerer, show)
     if computed:
         await writing.calculate(computed)
-    if passages and passages[0].score >= FLOOR:
+    if any(passage.score >= FLOOR for passage in passages):
         await writing.take(answerer.compose(studied, passages, reader))
         if writing.faults and not writing.degraded:
             await writing.take(answerer.repair(studied, passages, reader, writing.faults))
@@ -75,7 +76,7 @@ async def answer_question(
         citations=page.citations,
         calculations=writing.computed if page.text else [],
         suggestions=suggestions,
-        degraded=writing.degraded,
+        degraded=[*found.degraded, *writing.degraded],
         model=writing.model,
         usage=total(writing.usages),
         timings_ms=clock.laps,

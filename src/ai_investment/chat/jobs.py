@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
@@ -13,9 +14,12 @@ from ai_investment.answers.safety.events import record
 from ai_investment.answers.safety.gate import Gate
 from ai_investment.answers.safety.verdicts import Exchange, Person, Verdict
 from ai_investment.chat.models import Conversation, MessageRow
-from ai_investment.content.find import Passage, find_passages
+from ai_investment.content.dense import Dense
+from ai_investment.content.find import Found, find_passages
+from ai_investment.content.lexical import Follower
 from ai_investment.content.neighbours import with_neighbours
-from ai_investment.content.vectors import Embedder, Vectors
+from ai_investment.content.query import Question, Turn
+from ai_investment.content.ranking import Filters
 from ai_investment.db import db_now
 from ai_investment.errors import NotFound
 from ai_investment.jobs.declare import job
@@ -25,8 +29,8 @@ from ai_investment.jobs.run import Run
 class Answering(Protocol):
     """What the answers worker provides."""
 
-    embedder: Embedder
-    vectors: Vectors
+    dense: Dense
+    lexical: Follower
     answerer: Answerer
     gate: Gate
 
@@ -43,13 +47,18 @@ async def answer_message(run: Run[Answering], message_id: str) -> None:
     # Here, because the API imports this module too and composes nothing.
     from ai_investment.answers.guarded import answer_guarded
 
-    verdict, reader = await _screen(run, message_id)
+    verdict, reader, earlier = await _screen(run, message_id)
     await run.progress("searching")
 
-    async def find(text: str) -> list[Passage]:
-        found = await find_passages(run.database, run.use.embedder, run.use.vectors, text)
+    async def find(text: str) -> Found:
+        # A question of the gate's own, in the place of the message, stands alone.
+        asked = Question(text, earlier if verdict.outcome == "answered" else ())
+        found = await find_passages(
+            run.database, run.use.dense, run.use.lexical, asked, filters=Filters(age=reader.age)
+        )
         await run.progress("writing")
-        return await with_neighbours(run.database, found)
+        passages = await with_neighbours(run.database, found.passages)
+        return msgspec.structs.replace(found, passages=passages)
 
     answer = await answer_guarded(
         message_id, verdict, find=find, answerer=run.use.answerer, show=run.delta, reader=reader
@@ -73,17 +82,18 @@ async def answer_message(run: Run[Answering], message_id: str) -> None:
 
 
 # How far back the gate looks for distress and for what a short follow-up refers to.
-_EXCHANGES = 4
+_EXCHANGES = 6
 
 
-async def _screen(run: Run[Answering], message_id: str) -> tuple[Verdict, Reader]:
-    """The gate's verdict on a message, given what was said before it, and for whom the answer is."""
+async def _screen(run: Run[Answering], message_id: str) -> tuple[Verdict, Reader, list[Turn]]:
+    """The gate's verdict on a message, given what was said before it, for whom the answer is, and those turns."""
     this = sa.select(MessageRow.conversation_id).where(MessageRow.id == message_id)
     query = (
         sa.select(
             MessageRow.id, MessageRow.text, MessageRow.flags, MessageRow.context, MessageRow.created_at,
             MessageRow.answer["outcome"].as_string().label("outcome"),
             MessageRow.answer["reason"].as_string().label("reason"),
+            MessageRow.answer["text"].as_string().label("answer"),
         )
         .where(MessageRow.conversation_id == this.scalar_subquery(), MessageRow.id <= message_id)
         .order_by(MessageRow.id.desc())
@@ -102,4 +112,13 @@ async def _screen(run: Run[Answering], message_id: str) -> tuple[Verdict, Reader
     verdict = await asyncio.to_thread(
         run.use.gate.screen, message.text, history, person, message.flags or []
     )
-    return verdict, Reader(run.job.owner_id, person.age)
+    return verdict, Reader(run.job.owner_id, person.age), _turns(reversed(earlier))
+
+
+def _turns(rows: Iterable[Any]) -> list[Turn]:
+    """The conversation without what was refused: what stays unanswered is not what is spoken of."""
+    turns: list[Turn] = []
+    for row in rows:
+        if row.outcome in ("answered", "abstained"):
+            turns += [Turn(row.text, mine=True), Turn(row.answer or "", mine=False)]
+    return turns

@@ -22,7 +22,7 @@ import httpx
 from ai_investment.cli.api import Api, connected
 from ai_investment.cli.client import ask_over_http, ingest_files, print_answer
 from ai_investment.cli.environment import CannotRun, read_environment, write_environment
-from ai_investment.cli.processes import Child
+from ai_investment.processes import Child, chroma_command
 from ai_investment.settings import read_settings
 
 _HOST = "127.0.0.1"
@@ -269,13 +269,6 @@ def urlsplit_port(url: str) -> int:
     port = httpx.URL(url).port
     assert port is not None
     return port
-
-
-def chroma_command(folder: Path, port: int) -> list[str]:
-    """What the `chroma` script does, without the client library that it imports first (3 s, 100 MB)."""
-    program = "import sys, chromadb_rust_bindings as chroma; chroma.cli(sys.argv)"
-    arguments = ["run", "--path", str(folder), "--host", _HOST, "--port", str(port)]
-    return [sys.executable, "-c", program, *arguments]
 
 
 def load_library(api: Api) -> list[dict[str, Any]]:

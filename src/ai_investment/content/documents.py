@@ -9,8 +9,10 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from ai_investment.content.indexing import mark_seen
 from ai_investment.content.jobs import extract_document, index_document, remove_vectors
 from ai_investment.content.models import Document, DocumentVersion, PassageRow
+from ai_investment.content.revisions import next_revision
 from ai_investment.db import Db, Read, db_now
 from ai_investment.errors import NotFound
 from ai_investment.ids import new_id
@@ -103,6 +105,9 @@ async def delete(db: Db, document_id: str) -> None:
     )
     for version_id in withdrawn.all():
         await enqueue(db, None, remove_vectors, version_id=version_id)
+    # Last, so that the one row that all changes lock is held for a moment only.
+    document.revision = await next_revision(db)
+    await mark_seen(db, document.revision)
 
 
 class DocumentView(msgspec.Struct, frozen=True):

@@ -1,19 +1,19 @@
-"""Finding passages: neighbours from the vector store, truth from SQL."""
+"""Finding passages for a question: ranked candidates, shaped for an answer."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 import sqlalchemy as sa
 
+from ai_investment.content.dense import Dense
+from ai_investment.content.lexical import Follower
 from ai_investment.content.models import Document, DocumentVersion, PassageRow
-from ai_investment.content.vectors import Embedder, Vectors, serving_collection
+from ai_investment.content.query import Question
+from ai_investment.content.ranking import Filters, Ranked, rank
 from ai_investment.db import Database
-
-# Replaced and deleted passages may still be in the index: ask for more than are needed.
-_OVERFETCH = 4
 
 
 class Passage(msgspec.Struct, frozen=True):
@@ -32,29 +32,48 @@ class Passage(msgspec.Struct, frozen=True):
     """Its place among the passages of its document."""
 
 
+class Found(msgspec.Struct, frozen=True):
+    """What was found, best first; `degraded` names what could not be asked."""
+
+    passages: list[Passage]
+    degraded: list[str] = []
+
+
 async def find_passages(
-    database: Database, embedder: Embedder, vectors: Vectors, question: str, *, limit: int = 8
-) -> list[Passage]:
-    """The passages nearest in meaning, best first; only those of live versions of documents that exist."""
+    database: Database,
+    dense: Dense,
+    lexical: Follower,
+    question: Question,
+    *,
+    filters: Filters = Filters(),  # noqa: B008 - frozen
+    limit: int = 8,
+) -> Found:
+    """The passages that fit best; only those of live versions of documents that exist."""
+    ranking = await rank(database, dense, lexical, question, filters=filters)
+    chosen = ranking.passages[:limit]
+    lowest = min((item.cosine for item in ranking.passages if item.cosine is not None), default=0.0)
+    return Found(await _read(database, chosen, lowest), ranking.degraded)
+
+
+async def _read(database: Database, chosen: Sequence[Ranked], lowest: float) -> list[Passage]:
+    """Their words. What is not among the candidates by meaning is at most as near as the last of them."""
+    query = (
+        sa.select(
+            PassageRow.id, DocumentVersion.document_id, DocumentVersion.title, DocumentVersion.url,
+            Document.source, DocumentVersion.published_at, PassageRow.heading, PassageRow.text,
+        )
+        .join(DocumentVersion, DocumentVersion.id == PassageRow.version_id)
+        .join(Document, Document.live_version_id == DocumentVersion.id)
+        .where(PassageRow.id.in_([item.passage_id for item in chosen]), Document.deleted_at.is_(None))
+    )  # fmt: skip
     async with database.reading() as read:
-        collection = await serving_collection(read, embedder)
-    if collection is None:
-        return []
-    [vector] = await asyncio.to_thread(embedder.embed, [question])
-    hits = await vectors.query(collection, vector, limit * _OVERFETCH)
-    score = {hit.passage_id: hit.score for hit in hits}
-    async with database.reading() as read:
-        rows = (
-            await read.execute(
-                sa.select(
-                    PassageRow.id, DocumentVersion.document_id, DocumentVersion.title, DocumentVersion.url,
-                    Document.source, DocumentVersion.published_at, PassageRow.heading, PassageRow.text,
-                    PassageRow.position,
-                )
-                .join(DocumentVersion, DocumentVersion.id == PassageRow.version_id)
-                .join(Document, Document.live_version_id == DocumentVersion.id)
-                .where(PassageRow.id.in_(list(score)), Document.deleted_at.is_(None))
-            )
-        ).all()  # fmt: skip
-    passages = [Passage(*row[:-1], score[row.id], row.position) for row in rows]
-    return sorted(passages, key=lambda passage: -passage.score)[:limit]
+        rows = {row.id: row for row in await read.execute(query)}
+    return [
+        Passage(
+            *rows[item.passage_id],
+            lowest if item.cosine is None else item.cosine,
+            item.position,
+        )
+        for item in chosen
+        if item.passage_id in rows
+    ]

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
 
-from ai_investment.content.extraction import Extracted, Heading, Unreadable
+from ai_investment.content.extraction import Extracted, Unreadable
+from ai_investment.content.indexing import cut, publish, words_of, write_vectors
 from ai_investment.content.models import Document, DocumentVersion, PassageRow, VectorCollection
 from ai_investment.content.objects import Objects
 from ai_investment.content.reading import Reader, Study
 from ai_investment.content.vectors import Embedder, Vectors, ensure_serving_collection
-from ai_investment.db import Db, db_now
+from ai_investment.db import Db
 from ai_investment.errors import Problem
 from ai_investment.jobs.declare import job
 from ai_investment.jobs.enqueue import enqueue
 from ai_investment.jobs.run import Run
 
-if TYPE_CHECKING:
-    from ai_investment.content.chunking import Span
-
-_EMBED_BATCH = 32
 # An operator may retry an extraction that has failed.
 _TO_EXTRACT = ("received", "failed")
 
@@ -140,83 +136,20 @@ def _short(word: str | None, longest: int) -> str | None:
 @job("content.index_document", queue="embeddings", attempts=5, lease=60, unique="version_id")
 async def index_document(run: Run[Indexing], version_id: str) -> None:
     """Cut a version into passages, embed them, and make the version the live one."""
-    # Here, because the API imports this module too and cuts nothing.
-    from ai_investment.content.chunking import chunk
-
     version = await _version(run, version_id)
     embedder, vectors = run.use.embedder, run.use.vectors
-    headings = msgspec.convert(version.headings, list[Heading])
-    spans = await asyncio.to_thread(
-        chunk, version.text, headings, count_tokens=embedder.count_tokens
-    )
+    rows = await cut(version, embedder)
     async with run.database.transaction() as db:
         collection = await ensure_serving_collection(db, embedder)
-    passages = [
-        _passage(version_id, version.text, position, span) for position, span in enumerate(spans)
-    ]
-    for start in range(0, len(passages), _EMBED_BATCH):
-        await run.progress("embedding", start, len(passages))
-        batch = passages[start : start + _EMBED_BATCH]
-        texts = [embedding_text(version.title, row["heading"], row["text"]) for row in batch]
-        embedded = await asyncio.to_thread(embedder.embed, texts)
-        await vectors.upsert(collection, [row["id"] for row in batch], embedded)
-    async with run.settle(
-        Stored(version.document_id, version.number, len(version.text), len(passages))
-    ) as db:
-        await _store_passages(db, passages)
-        await _make_live(db, version_id, version)
 
+    async def progress(done: int, total: int) -> None:
+        await run.progress("embedding", done, total)
 
-def embedding_text(title: str, heading: str | None, text: str) -> str:
-    """What is embedded for a passage: its words under the title and headings they stand under."""
-    if heading and heading.split(" > ", 1)[0] == title:
-        title = ""  # the first heading of many documents is their title
-    return "\n".join(part for part in (title, heading, text) if part)
-
-
-def _passage(version_id: str, text: str, position: int, span: Span) -> dict[str, Any]:
-    digest = hashlib.sha256(f"{version_id}:{span.start}:{span.end}".encode()).hexdigest()[:32]
-    return {
-        "id": f"pas_{digest}",
-        "version_id": version_id,
-        "position": position,
-        "start": span.start,
-        "end": span.end,
-        "heading": span.heading,
-        "text": text[span.start : span.end],
-    }
-
-
-async def _store_passages(db: Db, passages: list[dict[str, Any]]) -> None:
-    if passages:
-        version_id = passages[0]["version_id"]
-        await db.execute(sa.delete(PassageRow).where(PassageRow.version_id == version_id))
-        await db.execute(sa.insert(PassageRow), passages)
-
-
-async def _make_live(db: Db, version_id: str, version: Any) -> None:
-    """Flip to this version unless it was withdrawn or a newer one is live; retire what it replaces."""
-    # The document first, as `delete` does: two lock orders would deadlock.
-    document = (
-        await db.scalars(
-            sa.select(Document).where(Document.id == version.document_id).with_for_update()
-        )
-    ).one()
-    if not await _change(db, version_id, ("extracted",), state="indexed"):
-        await enqueue(db, None, remove_vectors, version_id=version_id)
-        return
-    live = (
-        await db.get(DocumentVersion, document.live_version_id)
-        if document.live_version_id
-        else None
-    )
-    if live is not None and live.number > version.number:
-        await enqueue(db, None, remove_vectors, version_id=version_id)
-        return
-    document.live_version_id = version_id
-    document.updated_at = db_now()
-    if live is not None:
-        await enqueue(db, None, remove_vectors, version_id=live.id)
+    await write_vectors(words_of(version, rows), collection, embedder, vectors, progress)
+    stored = Stored(version.document_id, version.number, len(version.text), len(rows))
+    async with run.settle(stored) as db:
+        for retired in await publish(db, embedder, collection, [(version, rows)]):
+            await enqueue(db, None, remove_vectors, version_id=retired)
 
 
 @job("content.remove_vectors", queue="delivery", attempts=10, lease=60, priority=7)
@@ -238,10 +171,13 @@ async def remove_vectors(run: Run[Removing], version_id: str) -> None:
 
 
 async def _version(run: Run[Any], version_id: str) -> Any:
-    columns = [column for column in DocumentVersion.__table__.columns if column.name != "id"]
     async with run.database.reading() as read:
         return (
-            await read.execute(sa.select(*columns).where(DocumentVersion.id == version_id))
+            await read.execute(
+                sa.select(*DocumentVersion.__table__.columns).where(
+                    DocumentVersion.id == version_id
+                )
+            )
         ).one()
 
 

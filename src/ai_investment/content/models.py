@@ -23,6 +23,8 @@ class Document(Base):
     """Who publishes it, as shown in citations."""
     live_version_id: Mapped[str | None] = mapped_column(sa.String(40), index=True)
     """The version that retrieval returns; null until the first one is indexed."""
+    revision: Mapped[int] = mapped_column(sa.BigInteger, server_default="0", index=True)
+    """The content revision that last changed what is live of it."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
@@ -33,6 +35,8 @@ class Document(Base):
     """official, established or open, as its source says."""
     audience: Mapped[str | None] = mapped_column(sa.String(10))
     """everyone, teen (13+) or adult, as its source says; null: everyone."""
+    kind: Mapped[str | None] = mapped_column(sa.String(10))
+    """article, news, filing or figures, as its source says; null: it was sent in."""
 
 
 class DocumentVersion(Base):
@@ -99,4 +103,17 @@ class VectorCollection(Base):
     dimension: Mapped[int]
     generation: Mapped[int]
     serving: Mapped[bool]
+    seen_revision: Mapped[int] = mapped_column(sa.BigInteger, server_default="-1")
+    """Every change up to this content revision is in the collection."""
+    seen_document: Mapped[str] = mapped_column(sa.String(40), server_default="")
+    """While it is built: the documents of the next revision up to this one are in it too."""
     created_at: Mapped[datetime]
+
+
+class ContentRevision(Base):
+    """One row: how often what is live has changed. Its lock puts the changes in one order."""
+
+    __tablename__ = "content_revision"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    revision: Mapped[int] = mapped_column(sa.BigInteger)

@@ -9,8 +9,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ai_investment.content.models import VectorCollection
+from ai_investment.content.models import ContentRevision, Document, VectorCollection
 from ai_investment.db import Db, Read, db_now
+from ai_investment.jobs.errors import Later
 
 if TYPE_CHECKING:  # the API imports this module, and needs no numpy
     import numpy as np
@@ -31,15 +32,26 @@ class Embedder(Protocol):
     def count_tokens(self, text: str) -> int: ...
 
 
+class VectorStoreUnavailable(Later):
+    """The vector store does not answer or refuses: a job waits for it, which costs no attempt."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(5)
+        self.args = (reason,)
+
+
 class Hit(msgspec.Struct, frozen=True):
-    """A neighbour: a passage id and its cosine similarity (-1 to 1)."""
+    """A candidate: a passage id and its score, a cosine similarity (-1 to 1) or a BM25 score."""
 
     passage_id: str
     score: float
 
 
 class Vectors(Protocol):
-    """A vector store. It may answer ids that SQL no longer knows; SQL decides."""
+    """A vector store. It may answer ids that SQL no longer knows; SQL decides.
+
+    Raises VectorStoreUnavailable.
+    """
 
     async def upsert(
         self, collection: str, ids: Sequence[str], vectors: NDArray[np.float32]
@@ -48,6 +60,7 @@ class Vectors(Protocol):
         self, collection: str, vector: NDArray[np.float32], limit: int
     ) -> list[Hit]: ...
     async def delete(self, collection: str, ids: Sequence[str]) -> None: ...
+    async def drop(self, collection: str) -> None: ...
 
 
 def collection_name(embedder: Embedder, generation: int) -> str:
@@ -66,6 +79,13 @@ async def serving_collection(db: Db | Read, embedder: Embedder) -> str | None:
     return (await db.execute(query)).scalar_one_or_none()
 
 
+def _seen_at_birth() -> sa.ColumnElement[int]:
+    """An empty collection lacks nothing while nothing is live."""
+    anything = sa.exists().where(Document.live_version_id.is_not(None))
+    revision = sa.select(ContentRevision.revision).scalar_subquery()
+    return sa.case((anything, -1), else_=revision)
+
+
 async def ensure_serving_collection(db: Db, embedder: Embedder) -> str:
     """The serving collection, made known as generation 1 when there is none."""
     if name := await serving_collection(db, embedder):
@@ -78,6 +98,7 @@ async def ensure_serving_collection(db: Db, embedder: Embedder) -> str:
         dimension=embedder.dimension,
         generation=1,
         serving=True,
+        seen_revision=_seen_at_birth(),
         created_at=db_now(),
     )
     await db.execute(first.on_conflict_do_nothing())

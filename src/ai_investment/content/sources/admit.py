@@ -21,6 +21,8 @@ from ai_investment.jobs.enqueue import enqueue
 # Of the three-word sequences of both texts, the share that must be in both.
 _SAME = 0.9
 _MOST_CANDIDATES = 5
+# What the documents of a kind of source are; of all other kinds: articles.
+_KINDS = {"news": "news", "sec_filings": "filing", "sec_facts": "figures"}
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -93,6 +95,7 @@ async def _store(
     db.add(version)
     document.source, document.source_id = source.publisher, source.id
     document.trust, document.audience = source.trust, source.audience
+    document.kind = _KINDS.get(source.kind, "article")
     document.deleted_at, document.updated_at = None, db_now()
     await db.execute(sa.delete(DocumentBand).where(DocumentBand.document_id == document.id))
     rows = [{"document_id": document.id, "band": band} for band in set(arrival.study.bands)]

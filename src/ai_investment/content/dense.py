@@ -1,0 +1,77 @@
+"""Candidates by meaning: the passages whose vectors are nearest to the question's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Protocol
+
+from ai_investment.content.query import Question
+from ai_investment.content.vectors import (
+    Embedder,
+    Hit,
+    Vectors,
+    VectorStoreUnavailable,
+    serving_collection,
+)
+from ai_investment.db import Database
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_CACHED = 1000
+
+
+class DenseUnavailable(Exception):
+    """No candidates by meaning can be had in time: the vector store or the embeddings worker is away."""
+
+
+class Dense(Protocol):
+    """Candidates by meaning; in this process, or asked of the embeddings worker."""
+
+    async def nearest(self, question: Question, limit: int) -> list[Hit]:
+        """Best first. Raises DenseUnavailable."""
+        ...
+
+
+class LocalDense:
+    """`Dense` with an embedding model of its own and a vector store."""
+
+    def __init__(
+        self, database: Database, embedder: Embedder, vectors: Vectors, *, seconds: float = 5.0
+    ) -> None:
+        self._database = database
+        self._embedder = embedder
+        self._vectors = vectors
+        self._seconds = seconds
+        self._cache: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+
+    async def nearest(self, question: Question, limit: int) -> list[Hit]:
+        async with self._database.reading() as read:
+            collection = await serving_collection(read, self._embedder)
+        if collection is None:
+            return []
+        vector = await self.vector(question)
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._vectors.query(collection, vector, limit)
+        except (VectorStoreUnavailable, TimeoutError) as cause:
+            raise DenseUnavailable(type(cause).__name__) from cause
+
+    async def vector(self, question: Question) -> NDArray[np.float32]:
+        """The last turn's vector; in a conversation half of it and half of all that was asked."""
+        texts = [question.last]
+        if question.earlier:
+            texts.append(question.asked)
+        missing = [text for text in texts if text not in self._cache]
+        if missing:
+            embedded = await asyncio.to_thread(self._embedder.embed, missing)
+            self._cache.update(zip(missing, embedded, strict=True))
+        for text in texts:
+            self._cache.move_to_end(text)
+        mixed: NDArray[np.float32] = sum(self._cache[text] for text in texts)  # type: ignore[assignment]
+        while len(self._cache) > _CACHED:
+            self._cache.popitem(last=False)
+        unit: NDArray[np.float32] = mixed / float(mixed @ mixed) ** 0.5
+        return unit

@@ -1,0 +1,159 @@
+"""Making a version searchable: cut it, embed it, make it the live one."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import sqlalchemy as sa
+
+from ai_investment.content.extraction import Heading
+from ai_investment.content.models import Document, DocumentVersion, PassageRow, VectorCollection
+from ai_investment.content.revisions import LivePassage, next_revision, passage_words
+from ai_investment.content.vectors import Embedder, Vectors, serving_collection
+from ai_investment.db import Db, db_now
+from ai_investment.jobs.errors import Later
+
+if TYPE_CHECKING:
+    from ai_investment.content.chunking import Span
+
+_EMBED_BATCH = 64
+Progress = Callable[[int, int], Awaitable[None]]
+
+
+class CollectionChanged(Later):
+    """Another collection serves since the vectors were written: write them there."""
+
+    def __init__(self) -> None:
+        super().__init__(0.5)
+
+
+async def cut(version: Any, embedder: Embedder) -> list[dict[str, Any]]:
+    """The rows of a version's passages. Their ids come from version and offsets: cutting twice gives the same."""
+    # Here, because the API imports this module too and cuts nothing.
+    from ai_investment.content.chunking import chunk
+
+    spans = await asyncio.to_thread(
+        chunk,
+        version.text,
+        msgspec.convert(version.headings or [], list[Heading]),
+        count_tokens=embedder.count_tokens,
+    )
+    return [_row(version, position, span) for position, span in enumerate(spans)]
+
+
+def _row(version: Any, position: int, span: Span) -> dict[str, Any]:
+    digest = hashlib.sha256(f"{version.id}:{span.start}:{span.end}".encode()).hexdigest()[:32]
+    return {
+        "id": f"pas_{digest}",
+        "version_id": version.id,
+        "position": position,
+        "start": span.start,
+        "end": span.end,
+        "heading": span.heading,
+        "text": version.text[span.start : span.end],
+    }
+
+
+def words_of(version: Any, rows: Sequence[dict[str, Any]]) -> list[LivePassage]:
+    return [
+        LivePassage(row["id"], passage_words(version.title, row["heading"], row["text"]))
+        for row in rows
+    ]
+
+
+async def write_vectors(
+    passages: Sequence[LivePassage],
+    collection: str,
+    embedder: Embedder,
+    vectors: Vectors,
+    progress: Progress | None = None,
+) -> None:
+    """Embed passages into a collection; doing it twice changes nothing."""
+    for start in range(0, len(passages), _EMBED_BATCH):
+        if progress:
+            await progress(start, len(passages))
+        batch = passages[start : start + _EMBED_BATCH]
+        embedded = await asyncio.to_thread(embedder.embed, [passage.words for passage in batch])
+        await vectors.upsert(collection, [passage.id for passage in batch], embedded)
+
+
+async def publish(
+    db: Db, embedder: Embedder, collection: str, cuts: Sequence[tuple[Any, list[dict[str, Any]]]]
+) -> list[str]:
+    """Make these versions live, in one transaction with what is read of them from then on.
+
+    A version that was withdrawn, or that a newer one has overtaken, stays out. Returns the ids of the
+    versions that are not live (any more), whose vectors may go. Raises CollectionChanged when `collection`,
+    which holds the vectors, does not serve any more.
+    """
+    retired: list[str] = []
+    live: list[tuple[Document, Any]] = []
+    for version, rows in cuts:
+        # The document first, as `delete` does: two lock orders would deadlock.
+        document = await _locked(db, version.document_id)
+        if rows:
+            await db.execute(sa.delete(PassageRow).where(PassageRow.version_id == version.id))
+            await db.execute(sa.insert(PassageRow), rows)
+        if document.live_version_id == version.id:
+            continue
+        if not await _indexed(db, version.id) or await _overtaken(db, document, version):
+            retired.append(version.id)
+            continue
+        if document.live_version_id:
+            retired.append(document.live_version_id)
+        live.append((document, version))
+    if live:
+        revision = await next_revision(db)
+        if await serving_collection(db, embedder) != collection:
+            raise CollectionChanged
+        for document, version in live:
+            document.live_version_id = version.id
+            document.revision = revision
+            document.updated_at = db_now()
+        await mark_seen(db, revision, collection)
+    return retired
+
+
+async def mark_seen(db: Db, revision: int, collection: str | None = None) -> None:
+    """Say that a revision is in a collection (None: in all, for a withdrawal), if all before it are."""
+    seen = sa.update(VectorCollection).where(VectorCollection.seen_revision == revision - 1)
+    if collection is not None:
+        seen = seen.where(VectorCollection.name == collection)
+    await db.execute(
+        seen.values(seen_revision=revision, seen_document="").execution_options(
+            synchronize_session=False
+        )
+    )
+
+
+async def _locked(db: Db, document_id: str) -> Document:
+    return (
+        await db.scalars(
+            sa.select(Document)
+            .where(Document.id == document_id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).one()
+
+
+async def _indexed(db: Db, version_id: str) -> bool:
+    """Move the version on; False when it was withdrawn meanwhile."""
+    moved = await db.execute(
+        sa.update(DocumentVersion)
+        .where(DocumentVersion.id == version_id, DocumentVersion.state == "extracted")
+        .values(state="indexed")
+        .execution_options(synchronize_session=False)
+    )
+    return bool(moved.rowcount)  # type: ignore[attr-defined]
+
+
+async def _overtaken(db: Db, document: Document, version: Any) -> bool:
+    if document.live_version_id is None:
+        return False
+    live = await db.get(DocumentVersion, document.live_version_id)
+    return live is not None and live.number > version.number

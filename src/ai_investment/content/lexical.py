@@ -1,0 +1,64 @@
+"""What retrieval needs from an index of words, and how such an index keeps up with SQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from ai_investment.content.revisions import Change, changes_after, current_revision
+from ai_investment.content.vectors import Hit
+from ai_investment.db import Database
+
+
+class Lexical(Protocol):
+    """An index of words in this process; it may hold what SQL no longer has, and SQL decides.
+
+    A term is a word as the index keeps it: small letters, without its ending; stop words are none.
+    Calls block, and may come from several threads.
+    """
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Take these documents' live passages in place of what was there of them."""
+        ...
+
+    def terms(self, text: str) -> list[str]:
+        """The terms of a text in order, repeated as they are repeated there."""
+        ...
+
+    def search(self, terms: Mapping[str, float], limit: int) -> list[Hit]:
+        """The passages with the highest BM25 scores for these weighted terms, best first."""
+        ...
+
+    def rarity(self, term: str) -> float:
+        """The term's inverse document frequency; 0 when no passage has it."""
+        ...
+
+    def nearest_known(self, term: str) -> str | None:
+        """What an unknown term may be a misspelling of."""
+        ...
+
+
+class Follower:
+    """Keeps one process's index of words up with SQL; the index is built anew when a process starts."""
+
+    def __init__(self, index: Lexical) -> None:
+        self.index = index
+        self._revision = -1
+        self._one_at_a_time = asyncio.Lock()
+
+    async def catch_up(self, database: Database) -> None:
+        """Everything that was committed when this was called is in the index when it returns."""
+        if await self._behind(database) is None:
+            return
+        async with self._one_at_a_time:
+            if (newest := await self._behind(database)) is None:
+                return
+            async for changes in changes_after(database, self._revision):
+                await asyncio.to_thread(self.index.apply, changes)
+            self._revision = newest
+
+    async def _behind(self, database: Database) -> int | None:
+        async with database.reading() as read:
+            newest = await current_revision(read)
+        return newest if newest != self._revision else None

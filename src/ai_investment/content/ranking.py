@@ -1,0 +1,170 @@
+"""Which live passages fit a question best: candidates by meaning and by words, fused; SQL decides what is live."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from ai_investment.content.dense import Dense, DenseUnavailable
+from ai_investment.content.lexical import Follower
+from ai_investment.content.models import Document, DocumentVersion, PassageRow
+from ai_investment.content.query import Question, lexical_weights
+from ai_investment.content.vectors import Hit
+from ai_investment.db import Database
+
+log = logging.getLogger(__name__)
+
+# Measured on three sets (docs/evaluation.md): meaning weighs more than words.
+DENSE_WEIGHT = 0.6
+# Candidates of each kind. Scores are scaled between the best and the last of them.
+_WIDTH = 200
+# The age from which people are part of an audience.
+_FROM_AGE = {"teen": 13, "adult": 18}
+_WIDEST = 6400
+
+
+class Filters(msgspec.Struct, frozen=True):
+    """None: of any kind. `age` leaves out what is not for people of that age."""
+
+    topic: str | None = None
+    level: str | None = None
+    kind: str | None = None
+    age: int | None = None
+
+
+class Ranked(msgspec.Struct, frozen=True):
+    """A live passage with its scores: fused (0 to 1), cosine and BM25. None: not among those candidates."""
+
+    passage_id: str
+    document_id: str
+    position: int
+    published_at: datetime | None
+    kind: str | None
+    score: float
+    cosine: float | None
+    bm25: float | None
+
+
+class Ranking(msgspec.Struct, frozen=True):
+    """The best first. `degraded` names what could not be asked."""
+
+    passages: list[Ranked]
+    degraded: list[str] = []
+
+
+async def rank(
+    database: Database,
+    dense: Dense,
+    lexical: Follower,
+    question: Question,
+    *,
+    filters: Filters = Filters(),  # noqa: B008 - frozen
+    enough: int = 50,
+) -> Ranking:
+    """Live passages, best first: at least `enough` when there are as many, and not many more.
+
+    Stale entries of an index do not crowd out live ones: when too few candidates are live, more are asked for.
+    """
+    degraded: list[str] = []
+    width = max(_WIDTH, 2 * enough)
+    while True:
+        by_meaning, by_words = await asyncio.gather(
+            _by_meaning(dense, question, width, degraded),
+            _by_words(database, lexical, question, width),
+        )
+        live = await _live(database, {hit.passage_id for hit in (*by_meaning, *by_words)}, filters)
+        more = len(by_meaning) >= width or len(by_words) >= width
+        if len(live) >= enough or not more or width >= _WIDEST:
+            break
+        width *= 4
+    return Ranking(_fused(live, by_meaning, by_words), degraded)
+
+
+async def _by_meaning(
+    dense: Dense, question: Question, width: int, degraded: list[str]
+) -> list[Hit]:
+    if "dense" in degraded:
+        return []
+    try:
+        return await dense.nearest(question, width)
+    except DenseUnavailable as cause:
+        log.warning("no candidates by meaning: %s", cause)
+        degraded.append("dense")
+        return []
+
+
+async def _by_words(
+    database: Database, lexical: Follower, question: Question, width: int
+) -> list[Hit]:
+    await lexical.catch_up(database)
+    index = lexical.index
+    return await asyncio.to_thread(lambda: index.search(lexical_weights(question, index), width))
+
+
+async def _live(database: Database, ids: set[str], filters: Filters) -> Mapping[str, Any]:
+    query = (
+        sa.select(
+            PassageRow.id, DocumentVersion.document_id, PassageRow.position,
+            DocumentVersion.published_at, Document.kind,
+        )
+        .join(DocumentVersion, DocumentVersion.id == PassageRow.version_id)
+        .join(Document, Document.live_version_id == DocumentVersion.id)
+        .where(PassageRow.id.in_(list(ids)), Document.deleted_at.is_(None))
+    )  # fmt: skip
+    for column, wanted in (
+        (DocumentVersion.topic, filters.topic),
+        (DocumentVersion.level, filters.level),
+        (Document.kind, filters.kind),
+    ):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if filters.age is not None:
+        unsuitable = [audience for audience, age in _FROM_AGE.items() if filters.age < age]
+        query = query.where(sa.func.coalesce(Document.audience, "").not_in(unsuitable))
+    async with database.reading() as read:
+        return {row.id: row for row in await read.execute(query)}
+
+
+def _fused(
+    live: Mapping[str, Any],
+    by_meaning: Sequence[Hit],
+    by_words: Sequence[Hit],
+) -> list[Ranked]:
+    cosine = {hit.passage_id: hit.score for hit in by_meaning if hit.passage_id in live}
+    bm25 = {hit.passage_id: hit.score for hit in by_words if hit.passage_id in live}
+    meaning, words = scaled(cosine), scaled(bm25)
+    unlike = min(meaning.values(), default=0.0), min(words.values(), default=0.0)
+    ranked = [
+        Ranked(
+            key,
+            row.document_id,
+            row.position,
+            row.published_at,
+            row.kind,
+            score=DENSE_WEIGHT * meaning.get(key, unlike[0])
+            + (1 - DENSE_WEIGHT) * words.get(key, unlike[1]),
+            cosine=cosine.get(key),
+            bm25=bm25.get(key),
+        )
+        for key, row in live.items()
+    ]
+    return sorted(ranked, key=lambda item: (-item.score, item.passage_id))
+
+
+def scaled(scores: Mapping[str, float]) -> dict[str, float]:
+    """1 for the best and 0 for the last of the first candidates, however many more there are.
+
+    `scores` are in falling order. When all are equal, all are 1.
+    """
+    if not scores:
+        return {}
+    ordered = list(scores.values())
+    high, low = ordered[0], ordered[min(len(ordered), _WIDTH) - 1]
+    width = high - low
+    return {key: (score - low) / width if width > 0 else 1.0 for key, score in scores.items()}

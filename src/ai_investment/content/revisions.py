@@ -1,0 +1,97 @@
+"""The order of all changes to what is live: indexes beside SQL follow it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import sqlalchemy as sa
+
+from ai_investment.content.models import ContentRevision, Document, DocumentVersion, PassageRow
+from ai_investment.db import Database, Db, Read
+
+_PAGE = 200
+
+
+class LivePassage(msgspec.Struct, frozen=True):
+    """What an index needs of a passage: `words` are its text under its title and headings."""
+
+    id: str
+    words: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A document as it is now: its live passages, none when it has been withdrawn."""
+
+    revision: int
+    document_id: str
+    passages: list[LivePassage]
+
+
+async def next_revision(db: Db) -> int:
+    """The number of this transaction's change to what is live.
+
+    The row stays locked until the commit: revisions become visible in their order, without gaps.
+    """
+    bump = (
+        sa.update(ContentRevision)
+        .values(revision=ContentRevision.revision + 1)
+        .returning(ContentRevision.revision)
+        .execution_options(synchronize_session=False)
+    )
+    return (await db.execute(bump)).scalar_one()
+
+
+async def current_revision(read: Read | Db) -> int:
+    return (await read.execute(sa.select(ContentRevision.revision))).scalar_one()
+
+
+async def changes_after(
+    database: Database, revision: int, document_id: str = ""
+) -> AsyncIterator[list[Change]]:
+    """Pages of documents changed after that point, in order of (revision, document_id).
+
+    Of a document that changed several times only its last change is there. From revision -1 on:
+    everything that is live.
+    """
+    from_the_start = revision < 0
+    while True:
+        async with database.reading() as read:
+            page = await _page(read, revision, document_id, live_only=from_the_start)
+        if page:
+            yield page
+        if len(page) < _PAGE:
+            return
+        revision, document_id = page[-1].revision, page[-1].document_id
+
+
+async def _page(read: Read, revision: int, document_id: str, *, live_only: bool) -> list[Change]:
+    query = (
+        sa.select(Document.id, Document.revision, Document.live_version_id)
+        .where(sa.tuple_(Document.revision, Document.id) > sa.tuple_(revision, document_id))
+        .order_by(Document.revision, Document.id)
+        .limit(_PAGE)
+    )
+    if live_only:
+        query = query.where(Document.live_version_id.is_not(None))
+    documents = (await read.execute(query)).all()
+    live = {row.live_version_id: row.id for row in documents if row.live_version_id}
+    passages: dict[str, list[LivePassage]] = {}
+    for row in await read.execute(
+        sa.select(
+            PassageRow.version_id, PassageRow.id, DocumentVersion.title, PassageRow.heading, PassageRow.text
+        )
+        .join(DocumentVersion, DocumentVersion.id == PassageRow.version_id)
+        .where(PassageRow.version_id.in_(live))
+        .order_by(PassageRow.version_id, PassageRow.position)
+    ):  # fmt: skip
+        words = passage_words(row.title, row.heading, row.text)
+        passages.setdefault(live[row.version_id], []).append(LivePassage(row.id, words))
+    return [Change(row.revision, row.id, passages.get(row.id, [])) for row in documents]
+
+
+def passage_words(title: str, heading: str | None, text: str) -> str:
+    """What is embedded and indexed for a passage: its words under the title and headings they stand under."""
+    if heading and heading.split(" > ", 1)[0] == title:
+        title = ""  # the first heading of many documents is their title
+    return "\n".join(part for part in (title, heading, text) if part)
