@@ -11,6 +11,7 @@ from ai_investment.adapters.answerers import answerer_of
 from ai_investment.adapters.chroma import ChromaVectors
 from ai_investment.adapters.minilm import load_minilm
 from ai_investment.adapters.tantivy import TantivyIndex
+from ai_investment.answers.glossary import Glossary
 from ai_investment.answers.models import Answerer
 from ai_investment.answers.safety.classifier import Classifier
 from ai_investment.answers.safety.gate import Gate
@@ -29,6 +30,7 @@ class Resources:
     lexical: Follower
     answerer: Answerer
     gate: Gate
+    glossary: Glossary
 
 
 @asynccontextmanager
@@ -42,7 +44,8 @@ async def resources(settings: Settings, database: Database, bell: Bell) -> Async
         await vectors.load()
         lexical = Follower(TantivyIndex())
         await lexical.catch_up(database)
-        yield Resources(LocalDense(database, embedder, vectors), lexical, answerer, gate)
+        dense = LocalDense(database, embedder, vectors)
+        yield Resources(dense, lexical, answerer, gate, Glossary(database))
 
 
 def build(settings: Settings, database: Database, bell: Bell) -> QueueWorker:

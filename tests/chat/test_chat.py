@@ -189,3 +189,35 @@ def test_an_answer_ends_with_a_next_step_that_can_be_asked_or_read(api: httpx.Cl
     step = answer["suggestions"][0]
     assert answer["text"].rstrip().endswith(step["title"])
     assert asked(api, step["ref"])["result"]["outcome"] == "answered"
+
+
+def test_a_word_that_an_answer_does_not_explain_is_explained_from_the_glossary(
+    api: httpx.Client,
+) -> None:
+    answer = asked(api, "What is an index fund?", context={"age": 14})["result"]
+    meanings = [it for it in answer["citations"] if it["title"].startswith("Glossary")]
+    for citation in meanings:
+        assert f"“{citation['quote']}” [{citation['n']}]" in answer["text"]
+        passage = api.get(f"/api/v1/content/passages/{citation['passage_id']}").json()
+        assert passage["text"][citation["start"] : citation["end"]] == citation["quote"]
+    answer = asked(api, "What does an ETF cost?")["result"]
+    assert "spread" not in answer["text"].lower() or "gap" in answer["text"]
+
+
+def test_an_answer_is_rated_by_its_asker_and_the_last_rating_counts(
+    api: httpx.Client, installation: Installation
+) -> None:
+    job = asked(api, "What is an ETF?")
+    address = f"/api/v1/chat/messages/{job['result']['message_id']}/feedback"
+    for rating in (2, 5, 5):
+        given = {"rating": rating, "comment": "Write to me: jane.doe@example.com"}
+        response = api.post(address, json=given)
+        assert response.status_code == 200
+        assert response.json()["rating"] == rating
+        assert "jane.doe" not in response.text
+    assert api.post(address, json={"rating": 4}).json() == {"rating": 4, "comment": None}
+    with installation.client(installation.key()) as stranger:
+        assert stranger.post(address, json={"rating": 1}).status_code == 404
+    for bad in ({"rating": 0}, {"rating": 6}, {"rating": "good"}, {}, {"rating": 3, "stars": 3}):
+        assert api.post(address, json=bad).status_code == 422
+    assert api.post("/api/v1/chat/messages/msg_no/feedback", json={"rating": 3}).status_code == 404

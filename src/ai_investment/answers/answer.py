@@ -23,11 +23,13 @@ from ai_investment.answers.models import (
 )
 from ai_investment.answers.next_step import what_next
 from ai_investment.answers.page import Page, Show
+from ai_investment.answers.quotes import Found as Quoted
 from ai_investment.answers.safety.statements import unsafe
 from ai_investment.answers.verify import Evidence
 from ai_investment.calculators.registry import named
 from ai_investment.content.find import Found, Passage
 
+Explain = Callable[[str, str, int], Awaitable[list[Quoted]]]
 Find = Callable[[str], Awaitable[Found]]
 
 # Below this cosine the nearest passage is about something else: abstain rather than guess.
@@ -46,8 +48,12 @@ async def answer_question(
     answerer: Answerer,
     show: Show,
     reader: Reader = ANYBODY,
+    explain: Explain | None = None,
 ) -> Answer:
-    """The answer to one question. `show` receives each verified piece of the text as it is ready."""
+    """The answer to one question. `show` receives each verified piece of the text as it is ready.
+
+    `explain` gives quotable meanings of words that the text uses.
+    """
     clock = _Clock()
     computed = recognise(question)
     studied = idea_of(computed) if computed else question
@@ -63,6 +69,9 @@ async def answer_question(
             await writing.take(answerer.repair(studied, passages, reader, writing.faults))
     clock.lap("composition")
     page = writing.page
+    if page.text and explain:
+        for meaning in await explain(page.text, question, _terms_for(reader)):
+            await page.explain(meaning)
     suggestions = what_next(question, passages, page.citations) if page.text else []
     if computed:
         suggestions = [_calculator(computed), *suggestions[:2]]
@@ -86,6 +95,11 @@ async def answer_question(
 def _calculator(computed: Computed) -> Suggestion:
     """The next step after a sum: the same with other numbers."""
     return Suggestion("calculator", named(computed.name).title, computed.name)
+
+
+def _terms_for(reader: Reader) -> int:
+    """How many words are explained at most."""
+    return 2 if reader.age is not None and reader.age < 16 else 1
 
 
 class _Writing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ai_investment.answers.answer import Find, answer_question
+from ai_investment.answers.answer import Explain, Find, answer_question
 from ai_investment.answers.models import ANYBODY, Answer, Answerer, Model, Reader, Safety, Usage
 from ai_investment.answers.page import Show
 from ai_investment.answers.safety.verdicts import Verdict
@@ -22,6 +22,7 @@ async def answer_guarded(
     answerer: Answerer,
     show: Show,
     reader: Reader = ANYBODY,
+    explain: Explain | None = None,
 ) -> Answer:
     """The answer to a screened message. A model and the library see `verdict.study`, never the message itself."""
     if verdict.reply:
@@ -29,7 +30,13 @@ async def answer_guarded(
     if verdict.study is None:
         return _fixed(message_id, verdict)
     answer = await answer_question(
-        message_id, verdict.study, find=find, answerer=answerer, show=show, reader=reader
+        message_id,
+        verdict.study,
+        find=find,
+        answerer=answerer,
+        show=show,
+        reader=reader,
+        explain=explain,
     )
     safety = Safety(verdict.flags)
     if verdict.outcome == "answered":

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ai_investment.answers.models import Citation, Suggestion
 from ai_investment.answers.words import content_stems
+from ai_investment.calculators.registry import CALCULATORS
 from ai_investment.content.find import Passage
 
 _MOST = 3
@@ -35,8 +36,17 @@ def what_next(
             fresh and _is_question(heading, passage.title) and set(content_stems(heading)) != asked
         ):
             questions[heading] = Suggestion("question", heading, heading)
-    return [*list(questions.values())[:1], *documents.values(), *list(questions.values())[1:]][
-        :_MOST
+    others = [*questions.values()]
+    return [*others[:1], *_calculators(question), *documents.values(), *others[1:]][:_MOST]
+
+
+def _calculators(question: str) -> list[Suggestion]:
+    """Those whose name stands in the question."""
+    asked = set(content_stems(question))
+    return [
+        Suggestion("calculator", item.title, item.name)
+        for item in CALCULATORS.values()
+        if set(content_stems(item.title)) <= asked
     ]
 
 

@@ -44,6 +44,11 @@ class Page:
         """What code computed, in sentences of ours."""
         await self._append(_marked(explanation, _CALCULATED))
 
+    async def explain(self, found: Found) -> None:
+        """A word of the text with its meaning: "Term: meaning." of the glossary."""
+        line = " ".join(found.passage.text[found.start : found.end].split())
+        await self._append(f"> “{line}” [{self._number(found)}]\n\n")
+
     async def end(self, step: Suggestion) -> None:
         """One useful next step."""
         await self._append(f"**{_NEXT[step.kind]}** {step.title}\n")

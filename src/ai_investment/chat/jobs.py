@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
@@ -25,6 +25,9 @@ from ai_investment.errors import NotFound
 from ai_investment.jobs.declare import job
 from ai_investment.jobs.run import Run
 
+if TYPE_CHECKING:  # it reads sentences, and the API does not
+    from ai_investment.answers.glossary import Glossary
+
 
 class Answering(Protocol):
     """What the answers worker provides."""
@@ -33,6 +36,7 @@ class Answering(Protocol):
     lexical: Follower
     answerer: Answerer
     gate: Gate
+    glossary: Glossary
 
 
 class MessageGone(NotFound):
@@ -61,7 +65,13 @@ async def answer_message(run: Run[Answering], message_id: str) -> None:
         return msgspec.structs.replace(found, passages=passages)
 
     answer = await answer_guarded(
-        message_id, verdict, find=find, answerer=run.use.answerer, show=run.delta, reader=reader
+        message_id,
+        verdict,
+        find=find,
+        answerer=run.use.answerer,
+        show=run.delta,
+        reader=reader,
+        explain=run.use.glossary.explain,
     )
     async with run.settle(answer) as db:
         stored = await db.execute(

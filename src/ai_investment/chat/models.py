@@ -40,3 +40,6 @@ class MessageRow(Base):
     answer: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime]
     answered_at: Mapped[datetime | None]
+    rating: Mapped[int | None] = mapped_column(sa.SmallInteger)
+    """What the person thinks of the answer, 1 to 5."""
+    comment: Mapped[str | None] = mapped_column(sa.Text)

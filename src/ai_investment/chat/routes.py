@@ -13,6 +13,7 @@ from litestar.params import Parameter
 
 from ai_investment.answers.safety.ages import YOUNGEST
 from ai_investment.answers.safety.intake import Received, receive
+from ai_investment.chat.feedback import give_feedback
 from ai_investment.chat.jobs import answer_message
 from ai_investment.chat.models import Conversation, MessageRow
 from ai_investment.db import Db, Read, db_now, outbox
@@ -226,4 +227,4 @@ async def delete_conversation(db: Db, user: User, conversation_id: str) -> None:
     outbox(db).extend(Forget(job_id) for job_id in job_ids)
 
 
-routes = [ask, list_conversations, get_conversation, delete_conversation]
+routes = [ask, list_conversations, get_conversation, delete_conversation, give_feedback]
