@@ -48,6 +48,13 @@ bench-extraction *ARGS:
 # Train the safety gate's head from benchmarks/safety/training.jsonl and score the gate (docs/safety.md)
 train-safety *ARGS:
     uv run python -m benchmarks.safety.train {{ARGS}}
+# How good the shipped answers are over our own prompts, into docs/evaluation.md
+eval-answers:
+    uv run python -m benchmarks.answers.quality
+
+# Answers from accepted to done over 5,000 passages, the worker's memory, the first sentence of a stream
+bench-answers *ARGS: setup
+    uv run python -m benchmarks.answers {{ARGS}}
 
 # Rewrite generated files: .env.example, docs/openapi.json, docs/calculators.md
 generate:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from ai_investment.answers.words import all_stems, content_stems
+from ai_investment.content.find import Passage
 
 Kind = Literal["comparison", "reasons", "steps", "definition", "other"]
 
@@ -32,6 +34,11 @@ _AND = re.compile(
 _FIGURES = re.compile(r"\bexamples?\b|\bhow much\b|\bcalculat|\bnumbers?\b|\d", re.I)
 _PRONOUN = re.compile(r"\b(?:it|its|they|them|their|this|that|these|those|one)\b", re.I)
 _MOST_PARTS = 3
+_NAMED = re.compile(r"(?<=[\w,] )(?P<name>[A-Z][\w&.-]+)")
+_FACT = re.compile(
+    r"\b(?:was|were|did|price|worth|ceo|founder|revenues?|profits?|earnings|sales|dividends?|market cap|closing)\b",
+    re.I,
+)
 # Askers and writers name the same thing differently.
 _ALIKE = [
     ("spot recognise recognize identify detect notice avoid fake", "warning sign watch scam"),
@@ -78,3 +85,14 @@ def _asked(text: str, before: str) -> Asked:
 def kind_of(question: str) -> Kind:
     """What kind of answer suits a question; of a heading, what kind stands under it."""
     return next((kind for kind, form in _KINDS if form.search(question)), "other")
+
+
+def unknown_subject(question: str, passages: Sequence[Passage]) -> bool:
+    """Whether a fact is asked of somebody or something by a name that no passage has."""
+    if not _FACT.search(question):
+        return False
+    known = set(
+        all_stems("\n".join(f"{item.title} {item.heading} {item.text}" for item in passages))
+    )
+    names = (match["name"] for match in _NAMED.finditer(question))
+    return any(not set(all_stems(name)) <= known for name in names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from ai_investment.answers.asking import Asked, asked
+from ai_investment.answers.asking import Asked, asked, unknown_subject
 from ai_investment.answers.choosing import Candidate, Window, candidates, rate, window
 from ai_investment.answers.models import (
     ANYBODY,
@@ -50,6 +50,8 @@ class QuotingAnswerer:
         yield
 
     def _quotations(self, question: str, passages: Sequence[Passage]) -> list[Statement]:
+        if unknown_subject(question, passages):
+            return []
         parts = asked(question)
         chosen: list[Candidate] = []
         statements: list[Statement] = []

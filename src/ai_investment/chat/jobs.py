@@ -4,39 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from ai_investment.answers.models import Answerer, Reader
+from ai_investment.answers.models import Reader
 from ai_investment.answers.safety.events import record
-from ai_investment.answers.safety.gate import Gate
 from ai_investment.answers.safety.verdicts import Exchange, Person, Verdict
 from ai_investment.chat.models import Conversation, MessageRow
-from ai_investment.content.dense import Dense
-from ai_investment.content.find import Found, find_passages
-from ai_investment.content.lexical import Follower
-from ai_investment.content.neighbours import with_neighbours
-from ai_investment.content.query import Question, Turn
-from ai_investment.content.ranking import Filters
+from ai_investment.chat.respond import Answering, respond
+from ai_investment.content.query import Turn
 from ai_investment.db import db_now
 from ai_investment.errors import NotFound
 from ai_investment.jobs.declare import job
 from ai_investment.jobs.run import Run
-
-if TYPE_CHECKING:  # it reads sentences, and the API does not
-    from ai_investment.answers.glossary import Glossary
-
-
-class Answering(Protocol):
-    """What the answers worker provides."""
-
-    dense: Dense
-    lexical: Follower
-    answerer: Answerer
-    gate: Gate
-    glossary: Glossary
 
 
 class MessageGone(NotFound):
@@ -48,30 +30,21 @@ class MessageGone(NotFound):
 @job("chat.answer_message", queue="answers", attempts=4, lease=15, priority=1, quota=20)
 async def answer_message(run: Run[Answering], message_id: str) -> None:
     """Answer one message; running twice changes nothing."""
-    # Here, because the API imports this module too and composes nothing.
-    from ai_investment.answers.guarded import answer_guarded
-
     verdict, reader, earlier = await _screen(run, message_id)
     await run.progress("searching")
 
-    async def find(text: str) -> Found:
-        # A question of the gate's own, in the place of the message, stands alone.
-        asked = Question(text, earlier if verdict.outcome == "answered" else ())
-        found = await find_passages(
-            run.database, run.use.dense, run.use.lexical, asked, filters=Filters(age=reader.age)
-        )
+    async def searched() -> None:
         await run.progress("writing")
-        passages = await with_neighbours(run.database, found.passages)
-        return msgspec.structs.replace(found, passages=passages)
 
-    answer = await answer_guarded(
+    answer = await respond(
         message_id,
         verdict,
-        find=find,
-        answerer=run.use.answerer,
+        earlier,
+        reader,
+        database=run.database,
+        use=run.use,
         show=run.delta,
-        reader=reader,
-        explain=run.use.glossary.explain,
+        searched=searched,
     )
     async with run.settle(answer) as db:
         stored = await db.execute(

@@ -48,6 +48,37 @@ def retrieval(corpus: Path, queries: Path, out: Path, top_k: int, folder: Path) 
     return 0
 
 
+@evaluate.command("answers")
+@click.option(
+    "--prompts",
+    type=file_in,
+    required=True,
+    help="JSON lines: id, prompt and, if any, age_group (under_13, 13-15, 16-17, adult) and turns.",
+)
+@click.option(
+    "--out",
+    type=file_out,
+    required=True,
+    help="JSON lines: id, outcome, reason, text, citations, calculations, safety.",
+)
+@click.option(
+    "--corpus", type=file_in, help="JSON lines: _id, title, text; left out: the starter library."
+)
+@data_option
+def answers(prompts: Path, out: Path, corpus: Path | None, folder: Path) -> int:
+    """Answer prompts as the service does without a model, in temporary stores removed afterwards."""
+    from ai_investment.evaluation.answers import evaluate as run
+    from ai_investment.evaluation.stores import CannotEvaluate
+
+    cache = operator_settings(folder).model_cache
+    try:
+        asked = asyncio.run(run(prompts, out, corpus=corpus, model_cache=cache, bar=progress_bar))
+    except (CannotEvaluate, OSError) as cause:
+        raise CannotRun(str(cause)) from cause
+    click.echo(f"{asked} prompts answered into {out}")
+    return 0
+
+
 @contextmanager
 def progress_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """On a terminal a moving bar, elsewhere a line now and then; both on standard error."""

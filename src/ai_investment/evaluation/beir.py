@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,9 @@ class BeirDocument(msgspec.Struct, frozen=True):
     id: str = msgspec.field(name="_id")
     title: str | None = None
     text: str | None = None
+    key: str | None = None
+    """Ours, of an article of the starter library; its `headings` are where they stand in `text`."""
+    headings: list[dict[str, Any]] = []
 
 
 class BeirQuery(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -31,21 +32,29 @@ async def load(
     while batch := list(islice(numbered, _BATCH)):
         ids = {f"doc_{number:08}": document for number, document in batch}
         ours.update((key, document.id) for key, document in ids.items())
-        versions = await _received(stores, list(_rows(ids)))
+        keys = {key: document.key for key, document in ids.items() if document.key}
+        versions = await _received(stores, list(_rows(ids)), keys)
         await _index(stores, versions)
         done(len(batch))
     return ours
 
 
-def _rows(documents: dict[str, BeirDocument]) -> Iterator[dict[str, str]]:
+def _rows(documents: dict[str, BeirDocument]) -> Iterator[dict[str, Any]]:
     for key, document in documents.items():
-        title, text = tidy(document.title or "")[:300], tidy(document.text or "")
+        title, text = tidy(document.title or "")[:300], document.text or ""
+        if not document.headings:  # their places are those of the text as it is
+            text = tidy(text)
         if text or title:
-            yield {"document_id": key, "title": title if text else "", "text": text or title}
+            yield {
+                "document_id": key,
+                "title": title if text else "",
+                "text": text or title,
+                "headings": document.headings,
+            }
 
 
 async def _received(
-    stores: Stores, rows: Sequence[dict[str, str]]
+    stores: Stores, rows: Sequence[dict[str, Any]], keys: dict[str, str]
 ) -> Sequence[sa.Row[tuple[DocumentVersion]]]:
     """The versions as extraction leaves them."""
     if not rows:
@@ -54,7 +63,10 @@ async def _received(
     async with stores.database.transaction() as db:
         await db.execute(
             sa.insert(Document).values(source="", created_at=db_now(), updated_at=db_now()),
-            [{"id": row["document_id"], "key": row["document_id"]} for row in rows],
+            [
+                {"id": row["document_id"], "key": keys.get(row["document_id"], row["document_id"])}
+                for row in rows
+            ],
         )
         await db.execute(
             sa.insert(DocumentVersion).values(
