@@ -14,6 +14,7 @@ from ai_investment.adapters.files import extract
 from ai_investment.answers.glossary import Glossary
 from ai_investment.answers.models import Answer, Answerer, Reader
 from ai_investment.answers.quoting import QuotingAnswerer
+from ai_investment.answers.safety.classifier import Classifier
 from ai_investment.answers.safety.gate import Gate
 from ai_investment.answers.safety.intake import receive
 from ai_investment.answers.safety.verdicts import Exchange, Person
@@ -93,7 +94,7 @@ async def evaluate(
             stores.dense,
             stores.lexical,
             QuotingAnswerer(stores.embedder),
-            Gate(),
+            Gate(Classifier(stores.embedder)),
             Glossary(stores.database),
         )
         free = asyncio.Semaphore(_AT_ONCE)
