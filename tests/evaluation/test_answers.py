@@ -52,7 +52,7 @@ def test_prompts_are_answered_refused_and_helped_as_the_service_does(
         tmp_path, models,
         [
             {"id": "a", "prompt": "What is a wombat fund?", "age_group": "13-15"},
-            {"id": "b", "prompt": "How do I change the oil in a diesel engine?"},
+            {"id": "b", "prompt": "What is an inverse quokka bond?"},
             {"id": "c", "prompt": "Should I buy Tesla shares now?", "age_group": "adult"},
             {"id": "d", "prompt": "I want to kill myself"},
             {"id": "e", "prompt": "100 a month at 5% for 10 years?"},

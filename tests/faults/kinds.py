@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ai_investment.answers.glossary import Glossary
 from ai_investment.answers.models import Model
+from ai_investment.answers.safety.classifier import LIMITS
+from ai_investment.answers.safety.gate import Gate
+from ai_investment.content.lexical import Follower
+from ai_investment.content.query import Question
+from ai_investment.content.vectors import Hit
 from ai_investment.db import Db
 from ai_investment.jobs.declare import job
 from ai_investment.jobs.errors import Later
@@ -17,12 +23,17 @@ from ai_investment.jobs.run import Run
 from tests.faults.records import EFFECTS
 
 
-@dataclass(frozen=True)
 class Nothing:
-    """An embedding model that has embedded nothing, so that every question is abstained from."""
+    """A library with nothing in it, so that every question is abstained from; and no model."""
 
-    name: str = "nothing"
-    model: Model = Model("nobody", "nothing", None)  # noqa: RUF009 - never changed
+    model = Model("nobody", "nothing", None)
+    thresholds = dict.fromkeys(LIMITS, 1.0)
+
+    async def nearest(self, question: Question, limit: int) -> list[Hit]:
+        return []
+
+    def weigh(self, text: str) -> list[tuple[str, dict[str, float]]]:
+        return [(text, dict.fromkeys((*LIMITS, "off_topic"), 0.0))]
 
 
 @dataclass(frozen=True)
@@ -30,9 +41,11 @@ class Tools:
     """What the tests' worker provides. Files outlive its processes: what was started, which gates are open."""
 
     folder: Path
-    embedder: Nothing = Nothing()
-    vectors: Nothing = Nothing()
-    answerer: Nothing = Nothing()
+    lexical: Follower
+    gate: Gate
+    glossary: Glossary
+    dense: Nothing
+    answerer: Nothing
 
     def started(self, name: str, claimed: Any) -> None:
         line = f"{name} {claimed.id} {claimed.attempt} {os.getpid()}\n"

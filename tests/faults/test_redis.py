@@ -73,7 +73,8 @@ async def test_questions_are_promised_and_answered_while_redis_is_gone(site: Sit
     site.redis.process.kill()
     during = [await person.asked() for _ in range(3)]
     for job_id in during:  # workers look into SQL as long as there is no bell
-        assert (await person.job(job_id, wait=20))["state"] == "succeeded"
+        job = await person.job(job_id, wait=20)
+        assert job["state"] == "succeeded", job
     site.redis.start()
     await person.asked()
     await promises_kept(site)

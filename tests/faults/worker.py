@@ -17,15 +17,19 @@ from typing import Any
 import uvloop
 
 from ai_investment.adapters.redis import connect_redis
+from ai_investment.adapters.tantivy import TantivyIndex
+from ai_investment.answers.glossary import Glossary
+from ai_investment.answers.safety.gate import Gate
 from ai_investment.chat.jobs import answer_message
 from ai_investment.cli.serve import worker as worker_command
+from ai_investment.content.lexical import Follower
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.declare import KINDS
 from ai_investment.jobs.upkeep import prune
 from ai_investment.jobs.worker import QueueWorker
 from ai_investment.logs import configure_logging
-from tests.faults.kinds import Tools
+from tests.faults.kinds import Nothing, Tools
 from workers import scheduler
 
 SERVED = {
@@ -37,8 +41,10 @@ FORKED = (scheduler,)
 
 
 @asynccontextmanager
-async def _tools(folder: Path) -> AsyncIterator[Tools]:
-    yield Tools(folder)
+async def _tools(folder: Path, database: Database) -> AsyncIterator[Tools]:
+    nothing = Nothing()
+    lexical, glossary = Follower(TantivyIndex()), Glossary(database)
+    yield Tools(folder, lexical, Gate(nothing), glossary, nothing, nothing)
 
 
 def run_worker(
@@ -50,7 +56,7 @@ def run_worker(
     bell = Bell(connect_redis(os.environ["REDIS_URL"]))
     database = Database(os.environ["DATABASE_URL"], bell.publish)
     served = [KINDS[name] for name in kinds or SERVED[queue]]
-    tools = partial(_tools, Path(folder))
+    tools = partial(_tools, Path(folder), database)
     QueueWorker(queue, served, database, bell, tools, max_jobs=slots, **options).run()
 
 

@@ -24,7 +24,7 @@ _SECONDS = 10.0
 
 
 class ChromaVectors:
-    """`Vectors` on a Chroma server, cosine space.
+    """`Vectors` on a Chroma server; a score is the inner product.
 
     It connects when first used: a worker starts, and waits for work, without Chroma.
     Every call ends within a time limit; what goes wrong is VectorStoreUnavailable.
@@ -70,7 +70,7 @@ class ChromaVectors:
         async with _bounded():
             client = await self._client()
             target = await client.get_or_create_collection(
-                collection, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
+                collection, configuration={"hnsw": {"space": "ip"}}, embedding_function=None
             )
             for start in range(0, len(ids), _BATCH):
                 await target.upsert(

@@ -12,12 +12,21 @@ import sqlalchemy as sa
 
 from ai_investment.content.extraction import Heading
 from ai_investment.content.models import Document, DocumentVersion, PassageRow, VectorCollection
-from ai_investment.content.revisions import LivePassage, next_revision, passage_words
+from ai_investment.content.revisions import (
+    Change,
+    LivePassage,
+    lead_words,
+    next_revision,
+    passage_words,
+)
 from ai_investment.content.vectors import Embedder, Vectors, serving_collection
 from ai_investment.db import Db, db_now
 from ai_investment.jobs.errors import Later
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ai_investment.content.chunking import Span
 
 _EMBED_BATCH = 64
@@ -58,27 +67,57 @@ def _row(version: Any, position: int, span: Span) -> dict[str, Any]:
     }
 
 
-def words_of(version: Any, rows: Sequence[dict[str, Any]]) -> list[LivePassage]:
-    return [
-        LivePassage(row["id"], passage_words(version.title, row["heading"], row["text"]))
-        for row in rows
-    ]
+class Words(msgspec.Struct, frozen=True):
+    """What is embedded of a document: how it begins, and its passages."""
+
+    lead: str
+    passages: list[LivePassage]
+
+
+def words_of(version: Any, rows: Sequence[dict[str, Any]]) -> Words:
+    return Words(
+        lead_words(version.title, version.text),
+        [
+            LivePassage(row["id"], passage_words(version.title, row["heading"], row["text"]))
+            for row in rows
+        ],
+    )
 
 
 async def write_vectors(
-    passages: Sequence[LivePassage],
+    documents: Sequence[Words | Change],
     collection: str,
     embedder: Embedder,
     vectors: Vectors,
     progress: Progress | None = None,
 ) -> None:
-    """Embed passages into a collection; doing it twice changes nothing."""
-    for start in range(0, len(passages), _EMBED_BATCH):
+    """Embed the passages of documents into a collection; doing it twice changes nothing."""
+    todo = [
+        (document.lead if len(document.passages) > 1 else "", passage)
+        for document in documents
+        for passage in document.passages
+    ]
+    for start in range(0, len(todo), _EMBED_BATCH):
         if progress:
-            await progress(start, len(passages))
-        batch = passages[start : start + _EMBED_BATCH]
-        embedded = await asyncio.to_thread(embedder.embed, [passage.words for passage in batch])
-        await vectors.upsert(collection, [passage.id for passage in batch], embedded)
+            await progress(start, len(todo))
+        batch = todo[start : start + _EMBED_BATCH]
+        embedded = await asyncio.to_thread(_embed, embedder, batch)
+        await vectors.upsert(collection, [passage.id for _, passage in batch], embedded)
+
+
+def _embed(embedder: Embedder, batch: Sequence[tuple[str, LivePassage]]) -> NDArray[np.float32]:
+    """One vector a passage: half its own, half its document's beginning, which tells what it is about.
+
+    Its product with a question's vector is the mean of the two cosines (docs/evaluation.md).
+    """
+    leads = list(dict.fromkeys(lead for lead, _ in batch if lead))
+    embedded = embedder.embed([*(passage.words for _, passage in batch), *leads])
+    vectors = embedded[: len(batch)]
+    of_lead = dict(zip(leads, embedded[len(batch) :], strict=True))
+    for row, (lead, _) in enumerate(batch):
+        if lead:
+            vectors[row] = (vectors[row] + of_lead[lead]) / 2
+    return vectors
 
 
 async def publish(

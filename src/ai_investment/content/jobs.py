@@ -145,7 +145,7 @@ async def index_document(run: Run[Indexing], version_id: str) -> None:
     async def progress(done: int, total: int) -> None:
         await run.progress("embedding", done, total)
 
-    await write_vectors(words_of(version, rows), collection, embedder, vectors, progress)
+    await write_vectors([words_of(version, rows)], collection, embedder, vectors, progress)
     stored = Stored(version.document_id, version.number, len(version.text), len(rows))
     async with run.settle(stored) as db:
         for retired in await publish(db, embedder, collection, [(version, rows)]):

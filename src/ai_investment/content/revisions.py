@@ -11,6 +11,8 @@ from ai_investment.content.models import ContentRevision, Document, DocumentVers
 from ai_investment.db import Database, Db, Read
 
 _PAGE = 200
+# Characters; the model reads 256 tokens.
+_LEAD = 1500
 
 
 class LivePassage(msgspec.Struct, frozen=True):
@@ -21,10 +23,11 @@ class LivePassage(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A document as it is now: its live passages, none when it has been withdrawn."""
+    """A document as it is now: its live passages, none when it has been withdrawn, and how it begins."""
 
     revision: int
     document_id: str
+    lead: str
     passages: list[LivePassage]
 
 
@@ -67,11 +70,15 @@ async def changes_after(
 
 async def _page(read: Read, revision: int, document_id: str, *, live_only: bool) -> list[Change]:
     query = (
-        sa.select(Document.id, Document.revision, Document.live_version_id)
+        sa.select(
+            Document.id, Document.revision, Document.live_version_id, DocumentVersion.title,
+            sa.func.substr(DocumentVersion.text, 1, _LEAD).label("beginning"),
+        )
+        .outerjoin(DocumentVersion, DocumentVersion.id == Document.live_version_id)
         .where(sa.tuple_(Document.revision, Document.id) > sa.tuple_(revision, document_id))
         .order_by(Document.revision, Document.id)
         .limit(_PAGE)
-    )
+    )  # fmt: skip
     if live_only:
         query = query.where(Document.live_version_id.is_not(None))
     documents = (await read.execute(query)).all()
@@ -87,7 +94,20 @@ async def _page(read: Read, revision: int, document_id: str, *, live_only: bool)
     ):  # fmt: skip
         words = passage_words(row.title, row.heading, row.text)
         passages.setdefault(live[row.version_id], []).append(LivePassage(row.id, words))
-    return [Change(row.revision, row.id, passages.get(row.id, [])) for row in documents]
+    return [
+        Change(
+            row.revision,
+            row.id,
+            lead_words(row.title or "", row.beginning or ""),
+            passages.get(row.id, []),
+        )
+        for row in documents
+    ]
+
+
+def lead_words(title: str, text: str) -> str:
+    """How a document begins: its title and as many words as an embedding model reads."""
+    return passage_words(title, None, text[:_LEAD])
 
 
 def passage_words(title: str, heading: str | None, text: str) -> str:

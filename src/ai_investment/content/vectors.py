@@ -41,7 +41,7 @@ class VectorStoreUnavailable(Later):
 
 
 class Hit(msgspec.Struct, frozen=True):
-    """A candidate: a passage id and its score, a cosine similarity (-1 to 1) or a BM25 score."""
+    """A candidate: a passage id and its score, an inner product (-1 to 1) or a BM25 score."""
 
     passage_id: str
     score: float
@@ -63,16 +63,25 @@ class Vectors(Protocol):
     async def drop(self, collection: str) -> None: ...
 
 
+# Raise it with every change to what is embedded of a passage, and how vectors are compared.
+_FORM = 2
+
+
+def vectors_name(embedder: Embedder) -> str:
+    """What vectors are made by: those of two names do not compare."""
+    return f"{embedder.name}-f{_FORM}"
+
+
 def collection_name(embedder: Embedder, generation: int) -> str:
     """The name carries model and dimension: vectors of two models can never meet."""
-    return f"library-{embedder.name}-{embedder.dimension}-g{generation}"
+    return f"library-{vectors_name(embedder)}-{embedder.dimension}-g{generation}"
 
 
 async def serving_collection(db: Db | Read, embedder: Embedder) -> str | None:
     """The collection to ask for this model; None while nothing was ever indexed with it."""
     query = (
         sa.select(VectorCollection.name)
-        .where(VectorCollection.model == embedder.name, VectorCollection.serving)
+        .where(VectorCollection.model == vectors_name(embedder), VectorCollection.serving)
         .order_by(VectorCollection.generation.desc())
         .limit(1)
     )
@@ -94,7 +103,7 @@ async def ensure_serving_collection(db: Db, embedder: Embedder) -> str:
     build = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
     first = build(VectorCollection).values(
         name=name,
-        model=embedder.name,
+        model=vectors_name(embedder),
         dimension=embedder.dimension,
         generation=1,
         serving=True,

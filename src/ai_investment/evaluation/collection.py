@@ -84,7 +84,7 @@ async def _index(stores: Stores, versions: Sequence[sa.Row[tuple[DocumentVersion
     cuts = [(version, await cut(version, stores.embedder)) for version in versions]
     async with stores.database.transaction() as db:
         collection = await ensure_serving_collection(db, stores.embedder)
-    passages = [passage for version, rows in cuts for passage in words_of(version, rows)]
-    await write_vectors(passages, collection, stores.embedder, stores.vectors)
+    words = [words_of(version, rows) for version, rows in cuts]
+    await write_vectors(words, collection, stores.embedder, stores.vectors)
     async with stores.database.transaction() as db:
         await publish(db, stores.embedder, collection, cuts)
