@@ -14,5 +14,5 @@ def sources_end_with_their_test(request: pytest.FixtureRequest) -> Iterator[None
     admin = request.getfixturevalue("admin") if "admin" in request.fixturenames else None
     yield
     if admin is not None:
-        for source in admin.get(SOURCES).json()["items"]:
+        for source in admin.get(SOURCES).json():
             admin.delete(f"{SOURCES}/{source['id']}")
