@@ -72,3 +72,36 @@ migration MESSAGE:
 # Start everything on this computer
 up *ARGS:
     uv run ai-investment up {{ARGS}}
+
+# The hosts of ansible/inventories/ENV, from an empty Debian or to this source, without a failed request
+deploy ENV *ARGS:
+    release=$(./scripts/release); ./scripts/on-hosts {{ENV}} site.yml -e app_release="$release" -e release_folder="$PWD/dist/releases/$release" {{ARGS}}
+
+# Back to the release that served before, by the same steps
+rollback ENV *ARGS:
+    ./scripts/on-hosts {{ENV}} rollback.yml {{ARGS}}
+
+# Back up every store of ENV now (a timer does it each night)
+backup ENV *ARGS:
+    ./scripts/on-hosts {{ENV}} backup.yml {{ARGS}}
+
+# Put every store of ENV back to a backup: a name that `just status` lists, or latest
+restore SNAPSHOT ENV *ARGS:
+    ./scripts/on-hosts {{ENV}} restore.yml -e snapshot={{SNAPSHOT}} {{ARGS}}
+
+# Restore the newest backup into a scratch place, compare every row and file, ask a question of it
+drill ENV *ARGS:
+    ./scripts/on-hosts {{ENV}} drill.yml {{ARGS}}
+
+# What serves, what runs, what is backed up, what alerts
+status ENV *ARGS:
+    ./scripts/on-hosts {{ENV}} status.yml {{ARGS}}
+
+# Random secrets for ansible/inventories/ENV, encrypted
+secrets ENV:
+    ./scripts/new-secrets {{ENV}}
+
+# Real systemd hosts on this machine: deploy, update under load, fail, roll back, restore (root; docs/operations.md)
+test-deploy *ARGS: setup
+    ./scripts/setup-deploy
+    DEPLOY_BENCH=1 uv run pytest tests/deploy/live --timeout 3600 {{ARGS}}

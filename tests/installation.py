@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from ai_investment.cli.api import connected
-from ai_investment.cli.embedded import load_library
+from ai_investment.cli.client import load_library
 from ai_investment.db import Database
 from ai_investment.identity.keys import create_key
 from tests.services import Process, free_port, wait_until
@@ -91,7 +91,7 @@ class Installation:
     def load_library(self) -> None:
         """The starter library, as `up` loads it."""
         with connected(self.url, self.key("admin")) as api:
-            outcomes = load_library(api)
+            outcomes = load_library(api, show=False)
         assert {item["outcome"] for item in outcomes} == {"added"}, outcomes
 
 

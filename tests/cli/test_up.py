@@ -81,6 +81,16 @@ def test_json_is_for_programs(up: Up) -> None:
     assert answer["outcome"] == "answered"
 
 
+def test_the_starter_library_is_there_once_however_often_it_is_loaded(up: Up) -> None:
+    loaded = run("ingest", "--starter-library", "--data", str(up.folder), "--json")
+    outcomes = json.loads(loaded.stdout)
+    assert len(outcomes) > 20
+    assert {item["outcome"] for item in outcomes} == {"unchanged"}
+    neither = run("ingest", "--data", str(up.folder))
+    assert neither.returncode == 2
+    assert "Give a PATH or --starter-library" in neither.stderr
+
+
 def test_doctor_finds_everything_well(up: Up) -> None:
     found = run("doctor", "--data", str(up.folder), "--json")
     assert found.returncode == 0, found.stdout

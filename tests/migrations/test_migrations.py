@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 import ai_investment.app
 import ai_investment.jobs.schedule  # noqa: F401 - all tables must be known
 from ai_investment.db import Base, Database
-from ai_investment.migrations.head import head
+from ai_investment.migrations.head import head, serves
 from ai_investment.migrations.upgrade import current, upgrade
 from tests.services import PostgresServer
 
@@ -56,4 +56,19 @@ async def test_the_models_are_what_the_migrations_build(empty_url: str) -> None:
 
     async with database.engine.connect() as connection:
         assert await connection.run_sync(difference) == []
+    await database.dispose()
+
+
+async def test_a_database_that_a_newer_release_migrated_serves_this_one_and_stays_as_it_is(
+    empty_url: str,
+) -> None:
+    database = Database(empty_url)
+    await upgrade(database)
+    async with database.engine.begin() as connection:
+        await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    assert await upgrade(database) == ("9999", "9999")
+    assert await current(database) == "9999"
+    assert serves("9999")
+    assert not serves(f"{int(head()) - 1:04}")
+    assert not serves(None)
     await database.dispose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ data_option = click.option(
     show_default=True,
     help="Folder of the embedded mode.",
 )
+LIBRARY_SOURCE = "Starter library"
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 _SUFFIXES = {".md": "text/markdown", ".markdown": "text/markdown", ".html": "text/html", ".htm": "text/html",
              ".pdf": "application/pdf", ".txt": "text/plain"}  # fmt: skip
@@ -74,23 +76,30 @@ def print_answer(answer: dict[str, Any]) -> None:
 
 
 @click.command()
-@click.argument("path")
+@click.argument("path", required=False)
+@click.option("--starter-library", is_flag=True, help="The articles that come with this package.")
 @click.option(
     "--source", default="Uploaded", show_default=True, help="Who publishes it; shown in citations."
 )
 @data_option
 @json_option
-def ingest(path: str, source: str, folder: Path, as_json: bool) -> int:
+def ingest(
+    path: str | None, starter_library: bool, source: str, folder: Path, as_json: bool
+) -> int:
     """Add a file, all readable files of a folder, or the page at a URL: Markdown, HTML, PDF, plain text."""
-    is_url = path.startswith(("http://", "https://"))
-    files = [] if is_url else list(_readable(Path(path)))
-    if not files and not is_url:
+    if (path is None) != starter_library:
+        raise click.UsageError("Give a PATH or --starter-library.")
+    is_url = path is not None and path.startswith(("http://", "https://"))
+    found = [] if path is None or is_url else list(_readable(Path(path)))
+    if path and not found and not is_url:
         raise CannotRun(f"{path}: no {', '.join(sorted(_SUFFIXES))} file here", 2)
     with my_server(folder) as api:
-        if is_url:
+        if path is None:
+            outcomes = load_library(api, show=not as_json)
+        elif is_url:
             outcomes = [_ingest_url(api, path, source)]
         else:
-            outcomes = ingest_files(api, files, source, show=not as_json)
+            outcomes = ingest_files(api, found, source, show=not as_json)
     failed = [item for item in outcomes if item["outcome"] == "failed"]
     if as_json:
         print_json(outcomes)
@@ -100,9 +109,9 @@ def ingest(path: str, source: str, folder: Path, as_json: bool) -> int:
 
 
 def ingest_files(
-    api: Api, files: list[tuple[Path, str]], source: str, *, show: bool
+    api: Api, paths: list[tuple[Path, str]], source: str, *, show: bool
 ) -> list[dict[str, Any]]:
-    """Send files (path, key), wait until each is searchable, and tell what became of it.
+    """Send files as (path, key), wait until each is searchable, and tell what became of it.
 
     Sending the same bytes under the same key again is "unchanged".
     """
@@ -110,10 +119,10 @@ def ingest_files(
 
     outcomes = []
     with Progress(disable=not show, transient=True) as progress:
-        sending = progress.add_task("Sending", total=len(files))
-        indexing = progress.add_task("Indexing", total=len(files))
+        sending = progress.add_task("Sending", total=len(paths))
+        indexing = progress.add_task("Indexing", total=len(paths))
         sent = []
-        for path, key in files:
+        for path, key in paths:
             sent.append((key, _send(api, path, key, source)))
             progress.advance(sending)
         for key, received in sent:
@@ -160,6 +169,13 @@ def _outcome(api: Api, received: dict[str, Any]) -> dict[str, Any]:
     if passages is None:
         return {"outcome": "unchanged", "document_id": received["document_id"]}
     return {"outcome": "added", "document_id": received["document_id"], "passages": passages}
+
+
+def load_library(api: Api, *, show: bool) -> list[dict[str, Any]]:
+    """The starter library, through the public API; unchanged articles cost nothing."""
+    library = Path(str(files("ai_investment.content"))) / "library"
+    articles = [(path, f"library:{path.stem}") for path in sorted(library.glob("*.md"))]
+    return ingest_files(api, articles, LIBRARY_SOURCE, show=show)
 
 
 def _readable(path: Path) -> Iterator[tuple[Path, str]]:

@@ -71,7 +71,7 @@ class Fault(Exception):
 
 async def _database(settings: Settings) -> str:
     from ai_investment.db import Database
-    from ai_investment.migrations.head import head
+    from ai_investment.migrations.head import head, serves
     from ai_investment.migrations.upgrade import current
 
     database = Database(settings.database_url)
@@ -79,7 +79,7 @@ async def _database(settings: Settings) -> str:
         found = await current(database)
     finally:
         await database.dispose()
-    if found != head():
+    if not serves(found):
         raise Fault(f"at migration {found or 'nothing'}, this release needs {head()}")
     return f"{database.engine.dialect.name}, migration {found}"
 

@@ -19,8 +19,8 @@ from typing import IO, Any
 import click
 import httpx
 
-from ai_investment.cli.api import Api, connected
-from ai_investment.cli.client import ask_over_http, ingest_files, print_answer
+from ai_investment.cli.api import connected
+from ai_investment.cli.client import ask_over_http, load_library, print_answer
 from ai_investment.cli.environment import CannotRun, read_environment, write_environment
 from ai_investment.processes import Child, chroma_command
 from ai_investment.settings import read_settings
@@ -28,7 +28,6 @@ from ai_investment.settings import read_settings
 _HOST = "127.0.0.1"
 _WORKERS = ("answers", "embeddings", "pipeline", "delivery", "scheduler")
 _READY_SECONDS = 120
-LIBRARY_SOURCE = "Starter library"
 _QUESTION = "What is an ETF?"
 
 
@@ -271,16 +270,9 @@ def urlsplit_port(url: str) -> int:
     return port
 
 
-def load_library(api: Api) -> list[dict[str, Any]]:
-    """The starter library, through the public API; unchanged articles cost nothing."""
-    library = Path(str(files("ai_investment.content"))) / "library"
-    articles = [(path, f"library:{path.stem}") for path in sorted(library.glob("*.md"))]
-    return ingest_files(api, articles, LIBRARY_SOURCE, show=sys.stderr.isatty())
-
-
 def _load_library(api_url: str) -> None:
     with connected(api_url) as api:
-        outcomes = load_library(api)
+        outcomes = load_library(api, show=sys.stderr.isatty())
     for item in outcomes:
         if item["outcome"] == "failed":
             raise CannotRun(f"the starter library: {item['file']}: {item['detail']}")

@@ -25,6 +25,7 @@ from ai_investment.jobs.presence import announce
 from ai_investment.jobs.run import Runner
 from ai_investment.jobs.schedule import fire_due
 from ai_investment.jobs.sweep import sweep
+from ai_investment.supervisor import tell_ready
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ class QueueWorker(arq.worker.Worker):
         log.info(
             "worker ready", extra={"queue": self.queue, "kinds": self.kinds, "slots": self.max_jobs}
         )
+        tell_ready()
         self._announce(self.queue)
         async with self._ear.woken("") as self._wake:
             rang = False
@@ -217,6 +219,7 @@ class Scheduler(arq.worker.Worker):
 
 async def _announce_scheduler(ctx: dict[Any, Any]) -> None:
     log.info("worker ready", extra={"queue": "scheduler"})
+    tell_ready()
     ctx["presence"] = asyncio.create_task(announce(ctx["bell"].redis, "scheduler"))
 
 

@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from ai_investment.db import Database
-from ai_investment.migrations.head import head
+from ai_investment.migrations.head import head, serves
 
 # Any number: the same for everyone who migrates this application's database.
 _LOCK = 7_231_964
@@ -24,7 +24,10 @@ def config() -> Config:
 
 
 async def upgrade(database: Database) -> tuple[str | None, str]:
-    """All in one transaction; a second process waits for the first. Returns (before, after)."""
+    """All in one transaction; a second process waits for the first. Returns (before, after).
+
+    A database that a newer release has migrated stays as it is.
+    """
     async with database.engine.begin() as connection:
         moved: tuple[str | None, str] = await connection.run_sync(_upgrade)
     return moved
@@ -44,6 +47,8 @@ def _upgrade(connection: sa.Connection) -> tuple[str | None, str]:
         connection.exec_driver_sql("SET LOCAL lock_timeout = '10s'")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
     before = MigrationContext.configure(connection).get_current_revision()
+    if before is not None and serves(before):
+        return before, before
     configuration = config()
     configuration.attributes["connection"] = connection
     command.upgrade(configuration, "head")

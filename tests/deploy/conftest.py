@@ -1,0 +1,61 @@
+"""Deployment: the files that hosts get, rendered once for all tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+INVENTORIES = ROOT / "ansible" / "inventories"
+
+# `just test-deploy` runs these: they boot real systemd hosts.
+collect_ignore = [] if os.environ.get("DEPLOY_BENCH") else ["live"]
+
+
+def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one of Ansible's programs, from an environment of their own."""
+    environment = {
+        **os.environ,
+        "UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv-deploy"),
+        "ANSIBLE_CONFIG": str(ROOT / "ansible" / "ansible.cfg"),
+        "NO_COLOR": "1",
+    }
+    command = ["uv", "run", "--quiet", "--frozen", "--only-group", "deploy", name, *arguments]
+    return subprocess.run(
+        command,
+        cwd=ROOT / "ansible",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def render(inventory: str, target: Path) -> dict[str, str]:
+    """The text of every template for the first host of an example, by ROLE/NAME."""
+    names = ("secret_key", "jwt_secret_key", "postgresql_password", "redis_password",
+             "redis_backup_password", "restic_password")  # fmt: skip
+    secrets = {f"vault_{name}": f"{name.replace('_', '')}{'0' * 40}" for name in names}
+    done = tool(
+        "ansible-playbook", "--inventory", str(INVENTORIES / inventory), "--limit", "api[0]",
+        "--extra-vars", json.dumps({**secrets, "rendered": str(target)}), "render.yml",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    texts: dict[str, str] = json.loads(target.read_text())
+    return texts
+
+
+@pytest.fixture(scope="session")
+def one_host(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the host of the example with one host gets."""
+    return render("example-one", tmp_path_factory.mktemp("rendered") / "one.json")
+
+
+@pytest.fixture(scope="session")
+def edge_of_several(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the first edge of the example with several hosts gets."""
+    return render("example-several", tmp_path_factory.mktemp("rendered") / "several.json")
