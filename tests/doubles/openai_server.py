@@ -105,9 +105,10 @@ def _chunk(choices: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 class OpenAIServer:
-    """Listens on a free port of 127.0.0.1 while entered; `received` holds the requests so far."""
+    """Listens on a free port of `host` while entered; `received` holds the requests so far."""
 
-    def __init__(self, *replies: Reply) -> None:
+    def __init__(self, *replies: Reply, host: str = "127.0.0.1") -> None:
+        self._host = host
         self.received: list[Received] = []
         self.base_url = ""
         self._replies: list[Reply] = list(replies)
@@ -115,9 +116,9 @@ class OpenAIServer:
         self._open: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, self._host, 0)
         port = self._server.sockets[0].getsockname()[1]
-        self.base_url = f"http://127.0.0.1:{port}/v1"
+        self.base_url = f"http://{self._host}:{port}/v1"
         return self
 
     async def __aexit__(

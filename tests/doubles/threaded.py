@@ -37,12 +37,12 @@ class Model:
 
 
 @contextmanager
-def model_server(*replies: Reply) -> Iterator[Model]:
+def model_server(*replies: Reply, host: str = "127.0.0.1") -> Iterator[Model]:
     """Runs while the block does."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = OpenAIServer(*replies)
+    server = OpenAIServer(*replies, host=host)
     try:
         asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
         yield Model(loop, server)

@@ -1,0 +1,165 @@
+"""A constant mixed load over HTTPS: polls, questions, event streams. Everything that fails is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from tests.deploy.live.site import DOMAIN
+
+_QUESTION = "What is a Wombat fund?"
+_PAUSE = 0.1
+
+
+class Load:
+    """Runs in a thread of its own while entered; then every question that was accepted is followed to its end."""
+
+    def __init__(self, address: str, keys: list[str]) -> None:
+        self._address, self._keys = address, keys
+        self._stopping = False
+        self.requests = 0
+        self.failures: list[str] = []
+        self.accepted: dict[str, str] = {}
+        self.states: dict[str, str] = {}
+        self.streams = 0
+        self.reconnects = 0
+        self.slowest = 0.0
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopping = True
+        self._thread.join(180)
+        assert not self._thread.is_alive(), "the load did not end"
+
+    async def _run(self) -> None:
+        kinds = (self._poll, self._poll, self._ask, self._ask, self._stream, self._stream)
+        work = [kind(self._keys[index % len(self._keys)]) for index, kind in enumerate(kinds)]
+        await asyncio.gather(*work)
+        async with self._client(self._keys[0]) as client:
+            for job_id, key in self.accepted.items():
+                client.headers["X-API-Key"] = key
+                self.states[job_id] = await self._end(client, job_id)
+
+    def _client(self, key: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=f"https://{self._address}", verify=False, timeout=40, trust_env=False,
+            headers={"Host": DOMAIN, "X-API-Key": key},
+        )  # fmt: skip
+
+    async def _call(
+        self, client: httpx.AsyncClient, method: str, path: str, **more: Any
+    ) -> httpx.Response | None:
+        """One request. Everything but 2xx and 304 is a failure, and so is a broken connection."""
+        self.requests += 1
+        started = time.monotonic()
+        try:
+            response = await client.request(
+                method, path, extensions={"sni_hostname": DOMAIN}, **more
+            )
+        except httpx.HTTPError as cause:
+            self.failures.append(f"{method} {path}: {type(cause).__name__} {cause}")
+            return None
+        if "wait" not in path:
+            self.slowest = max(self.slowest, time.monotonic() - started)
+        if response.status_code >= 400:
+            self.failures.append(f"{method} {path}: {response.status_code} {response.text[:200]}")
+            return None
+        return response
+
+    async def _poll(self, key: str) -> None:
+        async with self._client(key) as client:
+            while not self._stopping:
+                for path in ("/health", "/api/v1/jobs?limit=5", "/api/v1/chat/conversations"):
+                    await self._call(client, "GET", path)
+                    await asyncio.sleep(_PAUSE)
+
+    async def _accept(self, client: httpx.AsyncClient, key: str) -> str | None:
+        response = await self._call(
+            client, "POST", "/api/v1/chat/messages", json={"message": _QUESTION}
+        )
+        if response is None:
+            return None
+        job_id: str = response.json()["job"]["id"]
+        self.accepted[job_id] = key
+        return job_id
+
+    async def _ask(self, key: str) -> None:
+        async with self._client(key) as client:
+            while not self._stopping:
+                if job_id := await self._accept(client, key):
+                    await self._end(client, job_id)
+                await asyncio.sleep(_PAUSE)
+
+    async def _end(self, client: httpx.AsyncClient, job_id: str) -> str:
+        """Long polls until the job's end."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            response = await self._call(client, "GET", f"/api/v1/jobs/{job_id}?wait=10")
+            state = response.json()["state"] if response is not None else "?"
+            if state in ("succeeded", "failed", "cancelled"):
+                return str(state)
+            if response is None:
+                await asyncio.sleep(1)
+        return "not ended"
+
+    async def _stream(self, key: str) -> None:
+        async with self._client(key) as client:
+            while not self._stopping:
+                if job_id := await self._accept(client, key):
+                    await self._follow(client, job_id)
+                await asyncio.sleep(_PAUSE)
+
+    async def _follow(self, client: httpx.AsyncClient, job_id: str) -> None:
+        """Read a job's events to `done`; a stream that ends before is resumed where it ended."""
+        self.streams += 1
+        seen: list[str] = []
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            self.requests += 1
+            headers = {"Last-Event-ID": seen[-1]} if seen else {}
+            try:
+                async with client.stream(
+                    "GET", f"/api/v1/jobs/{job_id}/events", headers=headers,
+                    extensions={"sni_hostname": DOMAIN},
+                ) as response:  # fmt: skip
+                    if response.status_code != 200:
+                        self.failures.append(f"stream {job_id}: {response.status_code}")
+                        return
+                    if await self._read(response, seen):
+                        return
+            except httpx.HTTPError as cause:
+                self.failures.append(f"stream {job_id}: {type(cause).__name__} {cause}")
+                return
+            self.reconnects += 1
+            await asyncio.sleep(0.2)
+        self.failures.append(f"stream {job_id}: no end")
+
+    async def _read(self, response: httpx.Response, seen: list[str]) -> bool:
+        """True at `done`. An event that comes twice or out of order is a failure."""
+        async for line in response.aiter_lines():
+            name, _, value = line.partition(": ")
+            if name == "id" and value not in seen[-1:]:
+                if seen and _order(value) < _order(seen[-1]):
+                    self.failures.append(f"stream: {value} after {seen[-1]}")
+                seen.append(value)
+            if line == "event: done":
+                return True
+        return False
+
+
+def _order(event_id: str) -> tuple[int, ...]:
+    return tuple(map(int, event_id.split("-")))

@@ -1,0 +1,116 @@
+"""An installation on machines of the bench, worked on with the recipes that an operator uses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from tests.deploy.conftest import ROOT
+from tests.deploy.live.machine import Machine, run
+
+DOMAIN = "invest.test"
+
+
+def play(folder: Path, playbook: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a playbook as the recipes do."""
+    return subprocess.run(
+        [ROOT / "scripts" / "on-hosts", folder, playbook, *arguments],
+        capture_output=True, text=True, check=False, env=os.environ | {"ANSIBLE_NOCOLOR": "1"},
+    )  # fmt: skip
+
+
+def changes(done: subprocess.CompletedProcess[str]) -> int:
+    """What the recap counts as changed, over all hosts."""
+    return sum(map(int, re.findall(r"changed=(\d+)", done.stdout)))
+
+
+def tasks_changed(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Names of tasks that changed something: for the message of a failed test."""
+    found, task = [], ""
+    for line in done.stdout.splitlines():
+        if line.startswith(("TASK [", "RUNNING HANDLER [")):
+            task = line.split("[", 1)[1].split("]")[0]
+        elif line.startswith("changed:"):
+            found.append(task)
+    return found
+
+
+class Site:
+    """One inventory with its secrets; `settings` may change between deployments."""
+
+    def __init__(self, folder: Path, machine: Machine, settings: dict[str, Any]) -> None:
+        self.folder, self.machine, self.settings = folder, machine, dict(settings)
+        folder.mkdir(exist_ok=True)
+        self.write()
+        if not (folder / "group_vars" / "all" / "vault.yml").exists():
+            run(ROOT / "scripts" / "new-secrets", folder)
+
+    def write(self) -> None:
+        """The inventory as it is now. JSON is YAML."""
+        host = {
+            "ansible_host": self.machine.address,
+            "ansible_user": "root",
+            "ansible_ssh_common_args": " ".join(self.machine.ssh_options()),
+            "domain": DOMAIN,
+            "admin_email": f"admin@{DOMAIN}",
+            "tls_source": "selfsigned",
+            "install_environment": {"UV_CACHE_DIR": "/var/cache/uv"},
+            **self.settings,
+        }
+        name = self.machine.name
+        groups = {
+            group: {"hosts": {name: {}}} for group in ("api", "workers", "data", "monitoring")
+        }
+        inventory = {"all": {"hosts": {name: host}, "children": groups}}
+        (self.folder / "hosts.yml").write_text(json.dumps(inventory, indent=1))
+
+    def deploy(self, release: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        self.write()
+        folder = ROOT / "dist" / "releases" / release
+        return play(
+            self.folder, "site.yml", "-e", f"app_release={release}", "-e", f"release_folder={folder}",
+            *arguments,
+        )  # fmt: skip
+
+    def serving(self) -> tuple[str, str]:
+        """The slot and the release that serve."""
+        shown = self.machine.ssh(
+            'slot=$(cat /etc/ai-investment/active); echo $slot; basename $(readlink "/opt/ai-investment/slots/$slot")'
+        )
+        slot, release = shown.stdout.split()
+        return slot, release
+
+    def key(self, name: str, role: str = "user") -> str:
+        return self.machine.ssh(f"ai-investment keys create {name} --role {role}").stdout.strip()
+
+
+def built() -> str:
+    """The release of this source."""
+    return run(ROOT / "scripts" / "release").stdout.strip()
+
+
+def variant(release: str, name: str, text: str) -> str:
+    """A release that differs from another in one file of the package."""
+    source = ROOT / "dist" / "releases" / release
+    partial = source.with_name(".variant")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(source, partial)
+    wheel = next(partial.glob("*.whl"))
+    with zipfile.ZipFile(next(source.glob("*.whl"))) as old, zipfile.ZipFile(wheel, "w") as new:
+        for item in old.infolist():
+            if item.filename != name:
+                new.writestr(item, old.read(item))
+        new.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), text)
+    digest = hashlib.sha256(wheel.read_bytes() + (partial / "requirements.txt").read_bytes())
+    made = f"{release.rsplit('-', 1)[0]}-{digest.hexdigest()[:12]}"
+    target = source.with_name(made)
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    return made
