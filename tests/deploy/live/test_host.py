@@ -288,7 +288,7 @@ def test_a_damaged_and_a_half_written_backup_are_noticed_and_alert(bench: Bench)
     before = machine.ssh("ai-investment-backup list | tail -1").stdout
     torn = machine.ssh("ai-investment-backup run", check=False)
     machine.ssh(
-        "mv /usr/bin/restic.real /usr/bin/restic; restic unlock >/dev/null 2>&1; bash -c 'source /usr/local/lib/ai-investment/stores.sh; restic unlock'"
+        "mv /usr/bin/restic.real /usr/bin/restic; bash -c 'source /usr/local/lib/ai-investment/stores.sh; restic unlock'"
     )
     assert torn.returncode != 0
     assert metric(machine, "ai_investment_backup_success") == 0
@@ -315,7 +315,7 @@ def test_a_damaged_and_a_half_written_backup_are_noticed_and_alert(bench: Bench)
     assert metric(machine, "ai_investment_drill_success") == 0
 
     def firing() -> set[str]:
-        shown = machine.ssh("curl -s http://127.0.0.1:9090/api/v1/alerts").stdout
+        shown = machine.ssh("curl -s http://127.0.0.1:9093/api/v2/alerts").stdout
         return set(re.findall(r'"alertname":"(\w+)"', shown))
 
     deadline = time.monotonic() + 240
