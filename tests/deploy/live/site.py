@@ -12,6 +12,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.deploy.conftest import ROOT
 from tests.deploy.live.machine import Machine, run
 
@@ -114,3 +116,24 @@ def variant(release: str, name: str, text: str) -> str:
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     return made
+
+
+def curl(machine: Machine, path: str, *options: str) -> subprocess.CompletedProcess[str]:
+    where = f"{DOMAIN}:443:{machine.address}"
+    return subprocess.run(
+        ["curl", "-sk", "--max-time", "30", "--noproxy", "*", "--resolve", where, *options, f"https://{DOMAIN}{path}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def client(machine: Machine, key: str) -> httpx.Client:
+    return httpx.Client(
+        base_url=f"https://{machine.address}", verify=False, timeout=60, trust_env=False,
+        headers={"Host": DOMAIN, "X-API-Key": key},
+    )  # fmt: skip
+
+
+def call(api: httpx.Client, method: str, path: str, **more: Any) -> Any:
+    response = api.request(method, path, extensions={"sni_hostname": DOMAIN}, **more)
+    assert response.is_success, response.text
+    return response.json()
