@@ -67,7 +67,7 @@ class Site:
             **self.settings,
         }
         name = self.machine.name
-        groups = {
+        groups: dict[str, Any] = {
             group: {"hosts": {name: {}}} for group in ("api", "workers", "data", "monitoring")
         }
         inventory = {"all": {"hosts": {name: host}, "children": groups}}
