@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.deploy.live.machine import CACHE, Machine
+from tests.deploy.live.machine import CACHE, Machine, run
 from tests.deploy.live.site import Site, built
 from tests.services import wait_until
 
@@ -23,10 +23,15 @@ _STORE = "moto[s3,server]==5.2.5"
 BUCKET = "backups"
 
 
+# Of this machine, whichever hosts are up.
+BESIDE = "10.99.0.1"
+
+
 class Store:
     """An S3 server beside the hosts."""
 
     def __init__(self, address: str, log: Path) -> None:
+        run("ip", "address", "replace", f"{address}/32", "dev", "lo")
         self.url = f"http://{address}:5000"
         command = ["uv", "run", "--quiet", "--no-project", "--with", _STORE, "moto_server", "-H", address, "-p", "5000"]  # fmt: skip
         self._process = subprocess.Popen(
@@ -79,7 +84,7 @@ def machine() -> Iterator[Machine]:
 @pytest.fixture(scope="session")
 def bench(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     folder = tmp_path_factory.mktemp("bench")
-    store = Store(machine.gateway, folder / "store.log")
+    store = Store(BESIDE, folder / "store.log")
     repository = {"backup_repository": f"s3:{store.url}/{BUCKET}/ai-investment"}
     site = Site(CACHE / "machines" / "inventory", machine, {**SETTINGS, **repository})
     yield Bench(site, store, built())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.live.conftest import Bench
+from tests.deploy.live.conftest import BESIDE, Bench
 from tests.deploy.live.load import Load
 from tests.deploy.live.site import Site, play, variant
 from tests.doubles.threaded import model_server
@@ -20,9 +20,7 @@ pytestmark = pytest.mark.timeout(3600)
 def written(bench: Bench) -> Iterator[Site]:
     """The installation with a model that takes its time: questions, waits and streams last."""
     site = bench.site
-    with model_server(
-        reply("A Wombat fund owns only wombats.", 6.0), host=site.machine.gateway
-    ) as model:
+    with model_server(reply("A Wombat fund owns only wombats.", 6.0), host=BESIDE) as model:
         machine = site.machine
         (machine.root / "root" / "wombat.md").write_bytes(DOCUMENT)
         machine.ssh(
