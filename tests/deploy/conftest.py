@@ -20,11 +20,11 @@ def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run one of Ansible's programs, from an environment of their own."""
     environment = {
         **os.environ,
-        "UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv-deploy"),
+        "UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv-ansible"),
         "ANSIBLE_CONFIG": str(ROOT / "ansible" / "ansible.cfg"),
         "NO_COLOR": "1",
     }
-    command = ["uv", "run", "--quiet", "--frozen", "--only-group", "deploy", name, *arguments]
+    command = ["uv", "run", "--quiet", "--frozen", "--only-group", "ansible", name, *arguments]
     return subprocess.run(
         command,
         cwd=ROOT / "ansible",
