@@ -19,9 +19,10 @@ check:
 
 # Install what tests need (Debian packages when root), then run them
 test *ARGS: setup
+    UV_PROJECT_ENVIRONMENT=.venv-ansible uv sync --quiet --locked --only-group ansible
     uv run --group deploy pytest {{ARGS}}
 
-# Debian packages that tests use: redis-server, PostgreSQL
+# Debian packages that tests use: redis-server, PostgreSQL, Nginx, Prometheus
 setup:
     ./scripts/setup
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ INVENTORIES = ROOT / "ansible" / "inventories"
 collect_ignore = [] if os.environ.get("DEPLOY_BENCH") else ["live"]
 
 
-def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run one of Ansible's programs, from an environment of their own."""
+def start(name: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start one of Ansible's programs, from an environment of their own."""
     environment = {
         **os.environ,
         "UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv-ansible"),
@@ -25,14 +26,18 @@ def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         "NO_COLOR": "1",
     }
     command = ["uv", "run", "--quiet", "--frozen", "--only-group", "ansible", name, *arguments]
-    return subprocess.run(
-        command,
-        cwd=ROOT / "ansible",
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return subprocess.Popen(
+        command, cwd=ROOT / "ansible", env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def lint() -> Iterator[subprocess.Popen[str]]:
+    """Half a minute of processor: it runs beside the other tests."""
+    with start("ansible-lint", "--profile", "production") as process:
+        yield process
+        process.kill()
 
 
 def render(inventory: str, target: Path) -> dict[str, str]:
@@ -40,17 +45,20 @@ def render(inventory: str, target: Path) -> dict[str, str]:
     names = ("secret_key", "jwt_secret_key", "postgresql_password", "redis_password",
              "redis_backup_password", "restic_password")  # fmt: skip
     secrets = {f"vault_{name}": f"{name.replace('_', '')}{'0' * 40}" for name in names}
-    done = tool(
+    playing = start(
         "ansible-playbook", "--inventory", str(INVENTORIES / inventory), "--limit", "api[0]",
         "--extra-vars", json.dumps({**secrets, "rendered": str(target)}), "render.yml",
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    said, _ = playing.communicate()
+    assert playing.returncode == 0, said[-3000:]
     texts: dict[str, str] = json.loads(target.read_text())
     return texts
 
 
 @pytest.fixture(scope="session")
-def one_host(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def one_host(
+    tmp_path_factory: pytest.TempPathFactory, lint: subprocess.Popen[str]
+) -> dict[str, str]:
     """What the host of the example with one host gets."""
     return render("example-one", tmp_path_factory.mktemp("rendered") / "one.json")
 
