@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from tests.deploy.live.conftest import SETTINGS, Bench
+from tests.deploy.live.machine import Machine
 from tests.deploy.live.site import DOMAIN, call, changes, client, curl, tasks_changed
+from tests.services import wait_until
 
 pytestmark = pytest.mark.timeout(3600)
 
@@ -39,6 +41,52 @@ def test_from_outside_only_22_80_and_443_are_open(bench: Bench) -> None:
     )  # fmt: skip
     found = set(re.findall(r"^(\d+)/tcp\s+open", scan.stdout, re.M))
     assert found == {"22", "80", "443"}, scan.stdout
+
+
+# What a container engine does for `publish: 16379:6379`: forwards before UFW's own chains are asked.
+PUBLISH = """
+set -e
+ip netns add box; ip link add box-out type veth peer name box-in netns box
+ip address add 172.31.7.1/24 dev box-out; ip link set box-out up
+ip -n box address add 172.31.7.2/24 dev box-in; ip -n box link set box-in up
+ip -n box route add default via 172.31.7.1; echo 1 > /proc/sys/net/ipv4/ip_forward
+systemd-run --quiet --collect --unit=box ip netns exec box python3 -m http.server 6379
+systemd-run --quiet --collect --unit=careless python3 -m http.server 9999 --bind 0.0.0.0
+iptables -t nat -A PREROUTING -p tcp --dport 16379 -j DNAT --to 172.31.7.2:6379
+iptables -I FORWARD -d 172.31.7.2 -p tcp --dport 6379 -j ACCEPT
+until curl -s -o /dev/null 172.31.7.2:6379 && curl -s -o /dev/null 127.0.0.1:9999; do sleep 0.2; done
+"""
+WITHDRAW = """
+systemctl stop box careless; ip link delete box-out; ip netns delete box
+iptables -t nat -D PREROUTING -p tcp --dport 16379 -j DNAT --to 172.31.7.2:6379
+iptables -D FORWARD -d 172.31.7.2 -p tcp --dport 6379 -j ACCEPT
+ufw --force enable >/dev/null; /etc/ufw/after.init start
+"""
+
+
+def reachable(machine: Machine, port: int) -> bool:
+    try:
+        return httpx.get(f"http://{machine.address}:{port}", trust_env=False, timeout=3).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def test_what_listens_by_mistake_or_is_published_by_a_container_engine_stays_closed(
+    bench: Bench,
+) -> None:
+    machine = bench.site.machine
+    machine.ssh(PUBLISH)
+    try:
+        assert not reachable(machine, 9999)
+        assert not reachable(machine, 16379)
+        # It is our rules that close them: without each, its port is open.
+        machine.ssh("/etc/ufw/after.init stop")
+        assert reachable(machine, 16379)
+        machine.ssh("/etc/ufw/after.init start; ufw disable")
+        assert reachable(machine, 9999)
+    finally:
+        machine.ssh(WITHDRAW)
+    assert curl(machine, "/health").returncode == 0
 
 
 def test_tls_headers_and_closed_places(bench: Bench) -> None:
@@ -105,8 +153,14 @@ def test_a_bad_configuration_and_a_bad_certificate_leave_what_serves(bench: Benc
     assert machine.ssh("sha256sum /etc/nginx/nginx.conf /etc/ai-investment/tls/*").stdout == before
     assert curl(machine, "/health").returncode == 0
     assert machine.ssh(f"{install} /root/good.pem /root/good.key").stdout.strip() == "installed"
-    served = subprocess.run(
+    good = machine.ssh("openssl x509 -in /root/good.pem -noout -fingerprint").stdout
+    # Nginx takes it up a moment after it was told.
+    wait_until(lambda: fingerprint(machine) == good, "the new certificate", 15)
+
+
+def fingerprint(machine: Machine) -> str:
+    """Of the certificate that is served."""
+    return subprocess.run(
         f"openssl s_client -connect {machine.address}:443 -servername {DOMAIN} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint",
-        shell=True, capture_output=True, text=True, check=True,
+        shell=True, capture_output=True, text=True, check=False,
     ).stdout  # fmt: skip
-    assert served == machine.ssh("openssl x509 -in /root/good.pem -noout -fingerprint").stdout
