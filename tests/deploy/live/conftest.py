@@ -63,7 +63,7 @@ SETTINGS = {
     "nginx_requests_per_second": 200,
     "nginx_burst": 400,
     # Short, so that requests and streams are open when the old release is stopped.
-    "app_drain_seconds": 3,
+    "app_drain_seconds": 2,
     "backup_access_key": "any",
     "backup_secret_key": "any",
 }

@@ -46,7 +46,7 @@ class Load:
         assert not self._thread.is_alive(), "the load did not end"
 
     async def _run(self) -> None:
-        kinds = (self._poll, self._poll, self._ask, self._ask, self._stream, self._stream)
+        kinds = [self._poll, self._ask] * 2 + [self._stream] * 4
         work = [kind(self._keys[index % len(self._keys)]) for index, kind in enumerate(kinds)]
         await asyncio.gather(*work)
         async with self._client(self._keys[0]) as client:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(3600)
 def written(bench: Bench) -> Iterator[Site]:
     """The installation with a model that takes its time: questions, waits and streams last."""
     site = bench.site
-    with model_server(reply("A Wombat fund owns only wombats.", 6.0), host=BESIDE) as model:
+    with model_server(reply("A Wombat fund owns only wombats.", 9.0), host=BESIDE) as model:
         machine = site.machine
         (machine.root / "root" / "wombat.md").write_bytes(DOCUMENT)
         machine.ssh(
