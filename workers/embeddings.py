@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from functools import partial
 
 from ai_investment.adapters.chroma import ChromaVectors
 from ai_investment.adapters.minilm import MiniLM, load_minilm
+from ai_investment.content.dense import LocalDense
 from ai_investment.content.jobs import index_document
+from ai_investment.content.remote import BUDGET, answer_searches
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.worker import QueueWorker
@@ -23,13 +26,25 @@ class Resources:
 
 
 @asynccontextmanager
-async def resources(settings: Settings) -> AsyncIterator[Resources]:
+async def resources(settings: Settings, database: Database, bell: Bell) -> AsyncIterator[Resources]:
     embedder = load_minilm(settings.model_cache)
     async with ChromaVectors(settings.chroma_url) as vectors:
-        yield Resources(embedder, vectors)
+        await vectors.load()
+        dense = LocalDense(database, embedder, vectors, seconds=BUDGET)
+        answering = asyncio.create_task(answer_searches(bell.redis, dense))
+        try:
+            yield Resources(embedder, vectors)
+        finally:
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
 
 
 def build(settings: Settings, database: Database, bell: Bell) -> QueueWorker:
     return QueueWorker(
-        "embeddings", [index_document], database, bell, partial(resources, settings), max_jobs=2
+        "embeddings",
+        [index_document],
+        database,
+        bell,
+        partial(resources, settings, database, bell),
+        max_jobs=2,
     )

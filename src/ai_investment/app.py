@@ -18,11 +18,15 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp
 
 from ai_investment.adapters.redis import connect_redis
+from ai_investment.adapters.tantivy import TantivyIndex
 from ai_investment.answers.safety import events as safety
 from ai_investment.calculators import routes as calculators
 from ai_investment.chat import routes as chat
 from ai_investment.content import routes as content
+from ai_investment.content.lexical import Follower
 from ai_investment.content.objects import Objects
+from ai_investment.content.remote import RemoteDense
+from ai_investment.content.search import Searcher
 from ai_investment.content.sources import routes as sources
 from ai_investment.db import Database, Db, Read
 from ai_investment.http.edge import edge
@@ -38,6 +42,10 @@ from ai_investment.settings import Settings, read_settings
 from ai_investment.version import VERSION
 
 MAX_BODY = 256 * 1024
+# At once; those beyond are answered by words alone when no connection comes free in time.
+_SEARCHES = 32
+# How long a search waits while the index of words is built or catches up.
+_INDEX_SECONDS = 1.0
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -54,11 +62,15 @@ def litestar_app(settings: Settings) -> Litestar:
         bell = Bell(redis)
         database = Database(settings.database_url, bell.publish)
         changes = Listener(redis, CHANGES)
+        # Of its own: each search holds one while it waits for its reply.
+        asking = connect_redis(settings.redis_url, connections=_SEARCHES)
+        lexical = Follower(TantivyIndex(), patience=_INDEX_SECONDS)
         app.state.update(
             database=database,
             bell=bell,
             changes=changes,
             objects=Objects(settings.object_directory),
+            searcher=Searcher(database, RemoteDense(asking), lexical),
             draining=False,
         )
         changes.start()
@@ -71,12 +83,16 @@ def litestar_app(settings: Settings) -> Litestar:
         gc.freeze()
         app.state.ready = True
         expose = partial(metrics.exposition, database)
+        indexing = asyncio.create_task(lexical.catch_up(database))
         try:
             with internal.listening(settings, asyncio.get_running_loop(), expose):
                 yield
         finally:
+            indexing.cancel()
+            await asyncio.gather(indexing, return_exceptions=True)
             await changes.stop()
             await redis.aclose()
+            await asking.aclose()
             await database.dispose()
 
     return Litestar(
@@ -104,6 +120,7 @@ def litestar_app(settings: Settings) -> Litestar:
             "bell": Provide(_bell, sync_to_thread=False),
             "changes": Provide(_changes, sync_to_thread=False),
             "objects": Provide(_objects, sync_to_thread=False),
+            "searcher": Provide(_searcher, sync_to_thread=False),
             "db": Provide(_transaction),
             "read": Provide(_reading),
             "credentials": Provide(provide_credentials),
@@ -141,6 +158,10 @@ def _changes(state: State) -> Listener:
 
 def _objects(state: State) -> Objects:
     return state.objects  # type: ignore[no-any-return]
+
+
+def _searcher(state: State) -> Searcher:
+    return state.searcher  # type: ignore[no-any-return]
 
 
 async def _transaction(database: Database) -> AsyncIterator[Db]:

@@ -64,7 +64,7 @@ class Glossary:
             sa.select(
                 PassageRow.id, DocumentVersion.document_id, DocumentVersion.title, DocumentVersion.url,
                 Document.source, DocumentVersion.published_at, PassageRow.heading, PassageRow.text,
-                sa.literal(0.0), PassageRow.position,
+                sa.literal(0.0), PassageRow.position, DocumentVersion.number,
             )
             .join(DocumentVersion, DocumentVersion.id == PassageRow.version_id)
             .join(Document, Document.id == DocumentVersion.document_id)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-import sqlalchemy as sa
 
 from ai_investment.content.dense import Dense
 from ai_investment.content.lexical import Follower
-from ai_investment.content.models import Document, DocumentVersion, PassageRow
 from ai_investment.content.query import Question
-from ai_investment.content.ranking import Filters, Ranked, rank
+from ai_investment.content.ranking import Filters, rank
+from ai_investment.content.shaping import Shaped, shape
 from ai_investment.db import Database
+
+# More than one, so that a long document can answer by itself; not all, so that others are heard.
+_A_DOCUMENT = 3
 
 
 class Passage(msgspec.Struct, frozen=True):
@@ -30,6 +31,8 @@ class Passage(msgspec.Struct, frozen=True):
     score: float
     position: int = 0
     """Its place among the passages of its document."""
+    version: int = 1
+    """Of its document: the version whose words these are."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -50,30 +53,24 @@ async def find_passages(
 ) -> Found:
     """The passages that fit best; only those of live versions of documents that exist."""
     ranking = await rank(database, dense, lexical, question, filters=filters)
-    chosen = ranking.passages[:limit]
+    chosen = await shape(database, ranking.passages, limit=limit, a_document=_A_DOCUMENT)
+    # What is not among the candidates by meaning is at most as near as the last of them.
     lowest = min((item.cosine for item in ranking.passages if item.cosine is not None), default=0.0)
-    return Found(await _read(database, chosen, lowest), ranking.degraded)
+    return Found([_passage(item, lowest) for item in chosen], ranking.degraded)
 
 
-async def _read(database: Database, chosen: Sequence[Ranked], lowest: float) -> list[Passage]:
-    """Their words. What is not among the candidates by meaning is at most as near as the last of them."""
-    query = (
-        sa.select(
-            PassageRow.id, DocumentVersion.document_id, DocumentVersion.title, DocumentVersion.url,
-            Document.source, DocumentVersion.published_at, PassageRow.heading, PassageRow.text,
-        )
-        .join(DocumentVersion, DocumentVersion.id == PassageRow.version_id)
-        .join(Document, Document.live_version_id == DocumentVersion.id)
-        .where(PassageRow.id.in_([item.passage_id for item in chosen]), Document.deleted_at.is_(None))
-    )  # fmt: skip
-    async with database.reading() as read:
-        rows = {row.id: row for row in await read.execute(query)}
-    return [
-        Passage(
-            *rows[item.passage_id],
-            lowest if item.cosine is None else item.cosine,
-            item.position,
-        )
-        for item in chosen
-        if item.passage_id in rows
-    ]
+def _passage(shaped: Shaped, lowest: float) -> Passage:
+    row, cosine = shaped.row, shaped.ranked.cosine
+    return Passage(
+        id=row.id,
+        document_id=row.document_id,
+        title=row.title,
+        url=row.url,
+        source=row.source,
+        published_at=row.published_at,
+        heading=row.heading,
+        text=row.text,
+        score=lowest if cosine is None else cosine,
+        position=shaped.ranked.position,
+        version=row.version,
+    )

@@ -40,17 +40,31 @@ class Lexical(Protocol):
 
 
 class Follower:
-    """Keeps one process's index of words up with SQL; the index is built anew when a process starts."""
+    """Keeps one process's index of words up with SQL; the index is built anew when a process starts.
 
-    def __init__(self, index: Lexical) -> None:
+    `patience`: the seconds after which `catch_up` is left to go on by itself; None: it is waited for.
+    """
+
+    def __init__(self, index: Lexical, *, patience: float | None = None) -> None:
         self.index = index
+        self._patience = patience
         self._revision = -1
         self._one_at_a_time = asyncio.Lock()
 
-    async def catch_up(self, database: Database) -> None:
-        """Everything that was committed when this was called is in the index when it returns."""
+    async def catch_up(self, database: Database) -> bool:
+        """When it returns True, everything that was committed when this was called is in the index.
+
+        False: the patience ended before.
+        """
         if await self._behind(database) is None:
-            return
+            return True
+        going_on = asyncio.ensure_future(self._follow(database))
+        done, _ = await asyncio.wait({going_on}, timeout=self._patience)
+        if done:
+            going_on.result()
+        return bool(done)
+
+    async def _follow(self, database: Database) -> None:
         async with self._one_at_a_time:
             if (newest := await self._behind(database)) is None:
                 return

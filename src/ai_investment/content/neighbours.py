@@ -24,7 +24,7 @@ async def with_neighbours(database: Database, passages: Sequence[Passage]) -> li
         sa.select(
             beside.id, DocumentVersion.document_id, DocumentVersion.title, DocumentVersion.url,
             Document.source, DocumentVersion.published_at, beside.heading, beside.text,
-            sa.literal(0.0), beside.position,
+            sa.literal(0.0), beside.position, DocumentVersion.number,
         )
         .join(found, sa.and_(
             found.version_id == beside.version_id,

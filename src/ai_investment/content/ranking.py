@@ -30,7 +30,7 @@ _WIDEST = 6400
 
 
 class Filters(msgspec.Struct, frozen=True):
-    """None: of any kind. `age` leaves out what is not for people of that age."""
+    """None: of any kind; what somebody sent in is an article. `age` leaves out what is not for people of it."""
 
     topic: str | None = None
     level: str | None = None
@@ -72,12 +72,15 @@ async def rank(
     Stale entries of an index do not crowd out live ones: when too few candidates are live, more are asked for.
     """
     degraded: list[str] = []
+    by_meaning: list[Hit] = []
     width = max(_WIDTH, 2 * enough)
     while True:
-        by_meaning, by_words = await asyncio.gather(
+        wider, by_words = await asyncio.gather(
             _by_meaning(dense, question, width, degraded),
-            _by_words(database, lexical, question, width),
+            _by_words(database, lexical, question, width, degraded),
         )
+        # What was found nearer holds when nobody looks further.
+        by_meaning = wider or by_meaning
         live = await _live(database, {hit.passage_id for hit in (*by_meaning, *by_words)}, filters)
         more = len(by_meaning) >= width or len(by_words) >= width
         if len(live) >= enough or not more or width >= _WIDEST:
@@ -100,9 +103,10 @@ async def _by_meaning(
 
 
 async def _by_words(
-    database: Database, lexical: Follower, question: Question, width: int
+    database: Database, lexical: Follower, question: Question, width: int, degraded: list[str]
 ) -> list[Hit]:
-    await lexical.catch_up(database)
+    if not await lexical.catch_up(database) and "lexical" not in degraded:
+        degraded.append("lexical")
     index = lexical.index
     return await asyncio.to_thread(lambda: index.search(lexical_weights(question, index), width))
 
@@ -120,7 +124,7 @@ async def _live(database: Database, ids: set[str], filters: Filters) -> Mapping[
     for column, wanted in (
         (DocumentVersion.topic, filters.topic),
         (DocumentVersion.level, filters.level),
-        (Document.kind, filters.kind),
+        (sa.func.coalesce(Document.kind, "article"), filters.kind),
     ):
         if wanted is not None:
             query = query.where(column == wanted)

@@ -14,6 +14,7 @@ from ai_investment.content import documents
 from ai_investment.content.documents import DocumentView, Incoming, PassageView
 from ai_investment.content.fetch import fetch_document
 from ai_investment.content.objects import Objects
+from ai_investment.content.search import search_content
 from ai_investment.content.sources.addresses import check_url, normal_url
 from ai_investment.content.sources.fetching import Refused
 from ai_investment.db import Db, Read
@@ -176,4 +177,4 @@ async def get_passage(read: Read, user: User, passage_id: str) -> PassageView:
     return await documents.show_passage(read, passage_id)
 
 
-routes = [add_document, get_document, delete_document, get_passage]
+routes = [search_content, add_document, get_document, delete_document, get_passage]

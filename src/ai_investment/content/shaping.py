@@ -1,0 +1,131 @@
+"""What is made of a ranking before people read it: old news sinks, copies are shown once, no document crowds out others."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from ai_investment.content.models import Document, DocumentVersion, PassageRow
+from ai_investment.content.ranking import Ranked
+from ai_investment.content.revisions import passage_words
+from ai_investment.db import Database
+
+# Of a score from 0 to 1: what the oldest news lose. Half of it after so many days.
+_OLD_NEWS, _HALF_LIFE_DAYS = 0.2, 30
+# Shared triples of words, of all that either has: Jaccard's index.
+_SAME = 0.8
+_TRUST = {"official": 2, "open": 0}
+_OTHERWISE_TRUSTED = 1
+_WORD = re.compile(r"\w+")
+_DIGIT = re.compile(r"\d")
+
+
+class Shaped:
+    """A ranked passage with its row: words, document, version."""
+
+    def __init__(self, ranked: Ranked, row: Any) -> None:
+        self.ranked = ranked
+        self.row = row
+
+    @cached_property
+    def words(self) -> list[str]:
+        said = passage_words(self.row.title, self.row.heading, self.row.text)
+        return _WORD.findall(said.casefold())
+
+    @cached_property
+    def triples(self) -> set[tuple[str, ...]]:
+        return set(zip(self.words, self.words[1:], self.words[2:], strict=False)) or {
+            tuple(self.words)
+        }
+
+    @cached_property
+    def numbers(self) -> set[str]:
+        return {word for word in self.words if _DIGIT.search(word)}
+
+    def repeats(self, other: Shaped) -> bool:
+        """Whether both say the same. With other numbers the same words are another year's report."""
+        if self.numbers != other.numbers:
+            return False
+        shared = len(self.triples & other.triples)
+        return shared >= _SAME * (len(self.triples) + len(other.triples) - shared)
+
+    @property
+    def standing(self) -> tuple[int, datetime]:
+        """Of two copies the one with more of it is kept: trust, then date."""
+        trust = _TRUST.get(self.row.trust, _OTHERWISE_TRUSTED)
+        return trust, self.row.published_at or self.row.created_at
+
+
+async def shape(
+    database: Database, ranked: Sequence[Ranked], *, limit: int, a_document: int
+) -> list[Shaped]:
+    """The best `limit` that are still live, at most `a_document` of one document, with their words."""
+    ordered = list(_at_most(aged(ranked, datetime.now(UTC)), a_document))
+    kept: list[Shaped] = []
+    # Copies rank close to each other; further down they are looked for only while too few are kept.
+    size = 3 * limit
+    for start in range(0, len(ordered), size):
+        page = ordered[start : start + size]
+        rows = await _read(database, [item.passage_id for item in page])
+        for item in page:
+            if item.passage_id in rows:
+                _keep(kept, Shaped(item, rows[item.passage_id]))
+        if len(kept) >= limit:
+            break
+    return kept[:limit]
+
+
+def aged(ranked: Sequence[Ranked], now: datetime) -> list[Ranked]:
+    """In a new order: the score of news falls with their age; news without a date are old."""
+
+    def freshened(item: Ranked) -> Ranked:
+        if item.kind != "news":
+            return item
+        left = 0.0
+        if item.published_at:
+            days = max(0.0, (now - item.published_at).total_seconds() / 86400)
+            left = 0.5 ** (days / _HALF_LIFE_DAYS)
+        return msgspec.structs.replace(item, score=item.score - _OLD_NEWS * (1 - left))
+
+    return sorted(map(freshened, ranked), key=lambda item: (-item.score, item.passage_id))
+
+
+def _at_most(ranked: Sequence[Ranked], a_document: int) -> Iterator[Ranked]:
+    seen: Counter[str] = Counter()
+    for item in ranked:
+        seen[item.document_id] += 1
+        if seen[item.document_id] <= a_document:
+            yield item
+
+
+def _keep(kept: list[Shaped], item: Shaped) -> None:
+    """Add it, unless it is a copy; the better of two copies takes the place of the first."""
+    for place, known in enumerate(kept):
+        if item.repeats(known):
+            if item.standing > known.standing:
+                kept[place] = item
+            return
+    kept.append(item)
+
+
+async def _read(database: Database, ids: Sequence[str]) -> dict[str, Any]:
+    query = (
+        sa.select(
+            PassageRow.id, DocumentVersion.document_id, DocumentVersion.number.label("version"),
+            DocumentVersion.title, DocumentVersion.url, DocumentVersion.published_at,
+            DocumentVersion.topic, DocumentVersion.level, Document.source, Document.kind,
+            Document.trust, Document.created_at, PassageRow.heading, PassageRow.text,
+        )
+        .join(DocumentVersion, DocumentVersion.id == PassageRow.version_id)
+        .join(Document, Document.live_version_id == DocumentVersion.id)
+        .where(PassageRow.id.in_(ids), Document.deleted_at.is_(None))
+    )  # fmt: skip
+    async with database.reading() as read:
+        return {row.id: row for row in await read.execute(query)}
