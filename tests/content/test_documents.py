@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -128,8 +129,14 @@ def test_an_old_citation_still_opens_the_words_it_cited_and_says_that_they_have_
     [citation] = asked(api, "What is the Numbat rate?")["result"]["citations"]
     ingested(admin, "old.md", b"The Numbat rate is 9.75 percent.", "text/markdown", key="old")
     passage = api.get(f"/api/v1/content/passages/{citation['passage_id']}").json()
-    assert passage["text"][citation["start"] : citation["end"]] == citation["quote"]
+    opened = passage["text"][citation["start"] : citation["end"]]
+    assert opened == citation["quote"]
+    assert hashlib.sha256(opened.encode()).hexdigest() == citation["quote_hash"]
+    assert passage["version"] == citation["version"] == 1
     assert passage["current"] is False
+    [newer] = asked(api, "What is the Numbat rate?")["result"]["citations"]
+    passage = api.get(f"/api/v1/content/passages/{newer['passage_id']}").json()
+    assert (passage["version"], newer["version"], passage["current"]) == (2, 2, True)
 
 
 def test_only_an_operator_may_add_or_delete_documents(api: httpx.Client) -> None:

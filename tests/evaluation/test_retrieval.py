@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ai_investment.cli import main
 from tests.installation import PROGRAM, clean_environment
 
 Evaluate = Callable[..., subprocess.CompletedProcess[str]]
@@ -77,6 +79,47 @@ def test_each_question_gets_its_documents_best_first_and_nothing_is_left_behind(
         assert [score for _, score in items] == sorted((s for _, s in items), reverse=True)
     assert "Asking: 3/3" in done.stderr
     assert set(Path(tempfile.gettempdir()).glob("ai-investment-eval-*")) <= before
+
+
+# Alive, as far as its heartbeat tells, and of no use.
+_BROKEN_CHROMA = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path.endswith("heartbeat") else 503)
+        self.end_headers()
+    do_POST = do_GET
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_a_vector_store_that_does_not_answer_ends_it_with_one_line(
+    tmp_path: Path,
+    models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def broken(folder: Path, port: int) -> list[str]:
+        return [sys.executable, "-c", _BROKEN_CHROMA, str(port)]
+
+    monkeypatch.setattr("ai_investment.evaluation.stores.chroma_command", broken)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "models").symlink_to(models)
+    files = {
+        "corpus": lines(tmp_path / "c.jsonl", CORPUS),
+        "queries": lines(tmp_path / "q.jsonl", [{"_id": "q", "text": "What is a bond?"}]),
+        "out": tmp_path / "run.tsv",
+        "data": tmp_path / "data",
+    }
+    options = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+    monkeypatch.setattr(sys, "argv", ["ai-investment", "eval", "retrieval", *options])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    said = capfd.readouterr().err.splitlines()
+    assert said[-1].startswith("ai-investment: the Chroma server does not answer")
+    assert not [line for line in said if "Traceback" in line]
+    assert not (tmp_path / "run.tsv").exists()
 
 
 def test_a_line_of_another_form_is_named(run: Evaluate, tmp_path: Path) -> None:

@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpx
-
 from ai_investment.content.vectors import Hit, VectorStoreUnavailable
 
 if TYPE_CHECKING:  # seconds of imports: loaded with the first use, or by `load`
@@ -130,9 +128,9 @@ def _library() -> Any:
 
 @asynccontextmanager
 async def _bounded() -> AsyncIterator[None]:
-    """The client has no time limit of its own and many exceptions."""
+    """The client has no time limit of its own and many exceptions; for a 503 it raises plain `Exception`."""
     try:
         async with asyncio.timeout(_SECONDS):
             yield
-    except (httpx.HTTPError, ValueError, OSError, _library().errors.ChromaError) as cause:
+    except Exception as cause:
         raise VectorStoreUnavailable(type(cause).__name__) from cause

@@ -63,7 +63,8 @@ async def answer_question(
     writing = _Writing(question, passages, answerer, show)
     if computed:
         await writing.calculate(computed)
-    if any(passage.score >= FLOOR for passage in passages):
+    # Without candidates by meaning nothing is known of nearness: the answerer looks by itself.
+    if "dense" in found.degraded or any(passage.score >= FLOOR for passage in passages):
         await writing.take(answerer.compose(studied, passages, reader))
         if writing.faults and not writing.degraded:
             await writing.take(answerer.repair(studied, passages, reader, writing.faults))

@@ -26,7 +26,11 @@ DISCLAIMER = "This is general education, not personal financial advice."
 
 
 class Citation(msgspec.Struct, frozen=True):
-    """`quote` is the passage's text from `start` to `end` (characters); `n` is its marker in the answer."""
+    """`quote` is the passage's text from `start` to `end` (characters); `n` is its marker in the answer.
+
+    `version` of the document has these words for ever; `quote_hash` (SHA-256 of the quote in UTF-8, in hex)
+    proves that what is opened later is what was cited.
+    """
 
     n: int
     passage_id: str
@@ -38,6 +42,8 @@ class Citation(msgspec.Struct, frozen=True):
     quote: str
     start: int
     end: int
+    version: int
+    quote_hash: str
 
 
 class Suggestion(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 
 from ai_investment.answers.models import Citation, Suggestion
@@ -74,6 +75,8 @@ class Page:
                 quote=quote,
                 start=found.start,
                 end=found.end,
+                version=passage.version,
+                quote_hash=hashlib.sha256(quote.encode()).hexdigest(),
             )
         )
         return len(self.citations)

@@ -36,10 +36,10 @@ class Dense(Protocol):
 
 
 class LocalDense:
-    """`Dense` with an embedding model of its own and a vector store."""
+    """`Dense` with an embedding model of its own and a vector store, which has `seconds` to answer."""
 
     def __init__(
-        self, database: Database, embedder: Embedder, vectors: Vectors, *, seconds: float = 5.0
+        self, database: Database, embedder: Embedder, vectors: Vectors, *, seconds: float = 2.0
     ) -> None:
         self._database = database
         self._embedder = embedder

@@ -79,9 +79,7 @@ async def search_content(
     q: Annotated[str, Parameter(min_length=1, max_length=LONGEST)],
     topic: Annotated[str | None, Parameter(max_length=40)] = None,
     level: Annotated[str | None, Parameter(max_length=20)] = None,
-    kind: Annotated[
-        Literal["article", "news", "filing", "figures"] | None, Parameter(query="type")
-    ] = None,
+    type: Literal["article", "news", "filing", "figures", ""] | None = None,  # noqa: A002 - the field's name
     age: Annotated[
         int | None,
         Parameter(ge=0, le=130, description="The reader's. Without it: what is for everyone."),
@@ -92,7 +90,8 @@ async def search_content(
     words = " ".join(_CONTROL.sub(" ", q).split())
     if not words:
         raise Malformed("The query is empty.", errors=[Fault("query/q", "no visible characters")])
-    filters = Filters(topic, level, kind, age=0 if age is None else age)
+    # A form sends its empty fields along.
+    filters = Filters(topic or None, level or None, type or None, age=0 if age is None else age)
     return await search(searcher, Question(words), filters, limit, _place(cursor))
 
 
@@ -120,7 +119,7 @@ async def search(
 
 
 def _place(cursor: str | None) -> int:
-    if cursor is None:
+    if not cursor:
         return 0
     if not re.fullmatch(r"[1-9]\d?", cursor, re.ASCII):
         raise Malformed(

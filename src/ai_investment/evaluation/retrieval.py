@@ -58,6 +58,8 @@ async def best_documents(stores: Stores, question: Question, top_k: int) -> list
         question,
         enough=top_k * _PASSAGES_A_DOCUMENT,
     )
+    if ranking.degraded:
+        raise CannotEvaluate("the Chroma server stopped to answer while questions were asked")
     best: dict[str, float] = {}
     for passage in ranking.passages:
         best.setdefault(passage.document_id, passage.score)

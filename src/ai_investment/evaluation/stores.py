@@ -18,11 +18,14 @@ from ai_investment.adapters.minilm import MiniLM, load_minilm
 from ai_investment.adapters.tantivy import TantivyIndex
 from ai_investment.content.dense import LocalDense
 from ai_investment.content.lexical import Follower
+from ai_investment.content.vectors import VectorStoreUnavailable
 from ai_investment.db import Database
 from ai_investment.migrations.upgrade import upgrade
 from ai_investment.processes import Child, chroma_command
 
 _READY_SECONDS = 60
+# A result without candidates by meaning is none: a slow machine gets its time.
+_PATIENT_SECONDS = 30
 _THREADS = 2
 
 
@@ -43,7 +46,7 @@ class Stores:
 
 @asynccontextmanager
 async def temporary_stores(model_cache: Path) -> AsyncIterator[Stores]:
-    """Empty stores of the production kinds, with the real schema."""
+    """Empty stores of the production kinds, with the real schema. Raises CannotEvaluate, also for what is done in them."""
     with tempfile.TemporaryDirectory(prefix="ai-investment-eval-") as name:
         folder = Path(name)
         embedder = await asyncio.to_thread(load_minilm, model_cache, threads=_THREADS)
@@ -51,8 +54,10 @@ async def temporary_stores(model_cache: Path) -> AsyncIterator[Stores]:
         try:
             await upgrade(database)
             async with _chroma(folder) as url, ChromaVectors(url) as vectors:
-                dense = LocalDense(database, embedder, vectors)
+                dense = LocalDense(database, embedder, vectors, seconds=_PATIENT_SECONDS)
                 yield Stores(database, embedder, vectors, dense, Follower(TantivyIndex()))
+        except VectorStoreUnavailable as cause:
+            raise CannotEvaluate(f"the Chroma server does not answer ({cause})") from cause
         finally:
             await database.dispose()
 
