@@ -27,8 +27,8 @@ setup:
     ./scripts/setup
 
 # Manifests, Compose, clouds and CI; every mutant of every environment
-test-manifests *ARGS:
-    ALL_MUTANTS=1 uv run --group deploy pytest tests/manifests {{ARGS}}
+test-manifests *ARGS: setup
+    uv run --group deploy pytest tests/manifests {{ARGS}}
 
 # The fault matrix with many seeds (docs/reliability.md); COUNT times in a row
 test-faults COUNT="1" *ARGS: setup

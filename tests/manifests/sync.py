@@ -48,17 +48,18 @@ def _rank(item: Object) -> int:
     return _KINDS.index(item["kind"]) if item["kind"] in _KINDS else len(_KINDS)
 
 
-def sync(changes: list[Change], apply: Callable[[Change], bool]) -> Iterator[Change]:
-    """Apply wave by wave; a wave that does not get healthy ends it, with what follows untouched."""
+def sync(
+    changes: list[Change], apply: Callable[[Change], None], is_healthy: Callable[[Change], bool]
+) -> Iterator[Change]:
+    """Apply all of a wave, then wait for it; one that does not get healthy ends it, with what follows untouched."""
     waves: dict[int, list[Change]] = {}
     for change in changes:
         waves.setdefault(_wave(change.item) if change.action != "delete" else 99, []).append(change)
     for _, wave in sorted(waves.items()):
-        healthy = True
         for change in wave:
-            healthy = apply(change) and healthy
+            apply(change)
             yield change
-        if not healthy:
+        if not all(map(is_healthy, wave)):
             return
 
 

@@ -13,7 +13,7 @@ import yaml
 from tests.house.exposure import _Tolerant
 from tests.manifests import product
 from tests.manifests.mutants import paths, without
-from tests.manifests.render import GITOPS, run
+from tests.manifests.render import GITOPS
 
 CLOUD = GITOPS / "cloud"
 QUEUED = tuple(worker for worker in product.WORKERS if worker != "scheduler")
@@ -494,20 +494,6 @@ def test_no_cloud_file_is_left_out() -> None:
 
 def test_the_stack_agrees_with_the_product() -> None:
     assert list(aws_faults(load("aws/stack.yaml"), load("aws/process.yaml"))) == []
-
-
-@pytest.mark.timeout(200)
-def test_cloudformation_finds_nothing_wrong_with_the_stack() -> None:
-    # W3002: `deploy` packages the nested template.
-    done = run(
-        "cfn-lint",
-        "--ignore-checks",
-        "W3002",
-        "--",
-        CLOUD / "aws" / "stack.yaml",
-        CLOUD / "aws" / "process.yaml",
-    )
-    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("taken", [

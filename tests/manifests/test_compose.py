@@ -11,7 +11,7 @@ import yaml
 from tests.house.exposure import problems as open_ports
 from tests.manifests import product
 from tests.manifests.mutants import paths, without
-from tests.manifests.render import ROOT, run
+from tests.manifests.render import ROOT
 
 FILES = ("compose.yaml", "compose.prod.yaml")
 OURS = ("api-a", "api-b", *product.WORKERS)
@@ -22,9 +22,7 @@ def load(name: str) -> Any:
     return yaml.safe_load((ROOT / name).read_text())
 
 
-def test_the_compose_files_are_valid_and_open_nothing_needlessly() -> None:
-    done = run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *FILES)
-    assert done.returncode == 0, done.stdout
+def test_the_compose_files_open_nothing_needlessly() -> None:
     assert [problem for name in FILES for problem in open_ports(ROOT / name)] == []
 
 
@@ -196,7 +194,8 @@ def _stores(services: Any) -> Iterator[str]:
         "ai_investment",
     ]:
         yield "postgres: health"
-    if postgres["shm_size"] != "128m" or len(postgres["tmpfs"]) != 3:
+    places = ["/tmp", "/var/run/postgresql:mode=1777"]
+    if postgres["shm_size"] != "128m" or postgres["tmpfs"] != places:
         yield "postgres: no memory to share, or no place for its socket"
     pools = (len(OURS) + 2) * product.POOL + 20
     if (
@@ -273,22 +272,3 @@ def _noticed(compose: Any) -> bool:
         return next(faults(compose), None) is not None
     except (KeyError, IndexError, TypeError, AttributeError, ValueError):
         return True
-
-
-def test_nginx_does_what_the_guide_asks() -> None:
-    text = (ROOT / "gitops" / "compose" / "nginx.conf").read_text()
-    for line in (
-        "ssl_protocols TLSv1.2 TLSv1.3;",
-        'add_header Strict-Transport-Security "max-age=63072000" always;',
-        "return 308 https://$host$request_uri;",
-        "proxy_set_header X-Forwarded-For $remote_addr;",
-        "proxy_next_upstream error timeout http_503;",
-        "proxy_buffering off;",
-        'proxy_set_header Connection "";',
-        "location = /metrics { return 404; }",
-    ):
-        assert line in text, line
-    assert "non_idempotent" not in text.replace("# Without non_idempotent", "")
-    [events] = re.findall(r"location ~ (\S+) \{", text)
-    assert re.match(events, "/api/v1/jobs/job_1/events")
-    assert {"/health", "/metrics"} <= product.public_paths()

@@ -19,8 +19,14 @@ def problems(cluster: Cluster) -> list[str]:
     return [problem for rule in RULES for problem in _found(rule, cluster)]
 
 
-def first_problem(cluster: Cluster) -> str | None:
-    return next((problem for rule in RULES for problem in _found(rule, cluster)), None)
+def first_problem(cluster: Cluster, rules: list[Rule] | None = None) -> str | None:
+    """What the first rule that finds something says; `rules` then begins with that one, for the next of its like."""
+    rules = list(RULES) if rules is None else rules
+    for position, rule in enumerate(rules):
+        if problem := next(_found(rule, cluster), None):
+            rules.insert(0, rules.pop(position))
+            return problem
+    return None
 
 
 def _found(rule: Rule, cluster: Cluster) -> Iterator[str]:
