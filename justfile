@@ -57,6 +57,10 @@ eval-answers:
 bench-answers *ARGS: setup
     uv run python -m benchmarks.answers {{ARGS}}
 
+# Searches over HTTP at so many passages (--passages N --json F), and the memory of who answers them
+bench-search *ARGS: setup
+    uv run python -m benchmarks.search {{ARGS}}
+
 # Rewrite generated files: .env.example, docs/openapi.json, docs/calculators.md
 generate:
     uv run python -m tests.house.generated

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from ai_investment.content.dense import Dense, DenseUnavailable
 from ai_investment.content.lexical import Follower
@@ -81,7 +82,8 @@ async def rank(
         )
         # What was found nearer holds when nobody looks further.
         by_meaning = wider or by_meaning
-        live = await _live(database, {hit.passage_id for hit in (*by_meaning, *by_words)}, filters)
+        ids = list({hit.passage_id for hit in (*by_meaning, *by_words)})
+        live = await _live(database, ids, filters)
         more = len(by_meaning) >= width or len(by_words) >= width
         if len(live) >= enough or not more or width >= _WIDEST:
             break
@@ -111,7 +113,7 @@ async def _by_words(
     return await asyncio.to_thread(lambda: index.search(lexical_weights(question, index), width))
 
 
-async def _live(database: Database, ids: set[str], filters: Filters) -> Mapping[str, Any]:
+async def _live(database: Database, ids: list[str], filters: Filters) -> Mapping[str, Any]:
     query = (
         sa.select(
             PassageRow.id, DocumentVersion.document_id, PassageRow.position,
@@ -119,7 +121,7 @@ async def _live(database: Database, ids: set[str], filters: Filters) -> Mapping[
         )
         .join(DocumentVersion, DocumentVersion.id == PassageRow.version_id)
         .join(Document, Document.live_version_id == DocumentVersion.id)
-        .where(PassageRow.id.in_(list(ids)), Document.deleted_at.is_(None))
+        .where(among(database, PassageRow.id, ids), Document.deleted_at.is_(None))
     )  # fmt: skip
     for column, wanted in (
         (DocumentVersion.topic, filters.topic),
@@ -133,6 +135,16 @@ async def _live(database: Database, ids: set[str], filters: Filters) -> Mapping[
         query = query.where(sa.func.coalesce(Document.audience, "").not_in(unsuitable))
     async with database.reading() as read:
         return {row.id: row for row in await read.execute(query)}
+
+
+def among(database: Database, column: Any, ids: list[str]) -> sa.ColumnElement[bool]:
+    """`column in ids` with one parameter: hundreds are costly to compile, and drivers take only so many."""
+    if database.engine.name == "postgresql":
+        of_these: sa.ColumnElement[bool] = column == sa.any_(sa.literal(ids, ARRAY(sa.String)))
+        return of_these
+    given = sa.func.json_each(msgspec.json.encode(ids).decode()).table_valued("value")
+    within: sa.ColumnElement[bool] = column.in_(sa.select(given.c.value))
+    return within
 
 
 def _fused(

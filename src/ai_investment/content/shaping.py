@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ai_investment.content.models import Document, DocumentVersion, PassageRow
-from ai_investment.content.ranking import Ranked
+from ai_investment.content.ranking import Ranked, among
 from ai_investment.content.revisions import passage_words
 from ai_investment.db import Database
 
@@ -21,10 +21,11 @@ from ai_investment.db import Database
 _OLD_NEWS, _HALF_LIFE_DAYS = 0.2, 30
 # Shared triples of words, of all that either has: Jaccard's index.
 _SAME = 0.8
+_FURTHER = 20
 _TRUST = {"official": 2, "open": 0}
 _OTHERWISE_TRUSTED = 1
 _WORD = re.compile(r"\w+")
-_DIGIT = re.compile(r"\d")
+_NUMBER = re.compile(r"[^\W\d]*\d\w*")
 
 
 class Shaped:
@@ -35,23 +36,28 @@ class Shaped:
         self.row = row
 
     @cached_property
+    def said(self) -> str:
+        return passage_words(self.row.title, self.row.heading, self.row.text).casefold()
+
+    @cached_property
     def words(self) -> list[str]:
-        said = passage_words(self.row.title, self.row.heading, self.row.text)
-        return _WORD.findall(said.casefold())
+        return _WORD.findall(self.said)
 
     @cached_property
     def triples(self) -> set[tuple[str, ...]]:
-        return set(zip(self.words, self.words[1:], self.words[2:], strict=False)) or {
-            tuple(self.words)
-        }
+        words = self.words
+        return set(zip(words, words[1:], words[2:], strict=False)) or {tuple(words)}
 
     @cached_property
     def numbers(self) -> set[str]:
-        return {word for word in self.words if _DIGIT.search(word)}
+        return set(_NUMBER.findall(self.said))
 
     def repeats(self, other: Shaped) -> bool:
         """Whether both say the same. With other numbers the same words are another year's report."""
         if self.numbers != other.numbers:
+            return False
+        fewer, more = sorted((len(self.words), len(other.words)))
+        if fewer < _SAME * more - 2:  # so many triples cannot be shared
             return False
         shared = len(self.triples & other.triples)
         return shared >= _SAME * (len(self.triples) + len(other.triples) - shared)
@@ -70,16 +76,16 @@ async def shape(
     ordered = list(_at_most(aged(ranked, datetime.now(UTC)), a_document))
     kept: list[Shaped] = []
     # Copies rank close to each other; further down they are looked for only while too few are kept.
-    size = 3 * limit
+    size = limit + _FURTHER
     for start in range(0, len(ordered), size):
         page = ordered[start : start + size]
         rows = await _read(database, [item.passage_id for item in page])
         for item in page:
             if item.passage_id in rows:
-                _keep(kept, Shaped(item, rows[item.passage_id]))
+                _keep(kept, Shaped(item, rows[item.passage_id]), limit)
         if len(kept) >= limit:
             break
-    return kept[:limit]
+    return kept
 
 
 def aged(ranked: Sequence[Ranked], now: datetime) -> list[Ranked]:
@@ -105,17 +111,18 @@ def _at_most(ranked: Sequence[Ranked], a_document: int) -> Iterator[Ranked]:
             yield item
 
 
-def _keep(kept: list[Shaped], item: Shaped) -> None:
-    """Add it, unless it is a copy; the better of two copies takes the place of the first."""
+def _keep(kept: list[Shaped], item: Shaped, most: int) -> None:
+    """Add it while there is room, unless it is a copy; the better of two copies takes the place of the first."""
     for place, known in enumerate(kept):
         if item.repeats(known):
             if item.standing > known.standing:
                 kept[place] = item
             return
-    kept.append(item)
+    if len(kept) < most:
+        kept.append(item)
 
 
-async def _read(database: Database, ids: Sequence[str]) -> dict[str, Any]:
+async def _read(database: Database, ids: list[str]) -> dict[str, Any]:
     query = (
         sa.select(
             PassageRow.id, DocumentVersion.document_id, DocumentVersion.number.label("version"),
@@ -125,7 +132,7 @@ async def _read(database: Database, ids: Sequence[str]) -> dict[str, Any]:
         )
         .join(DocumentVersion, DocumentVersion.id == PassageRow.version_id)
         .join(Document, Document.live_version_id == DocumentVersion.id)
-        .where(PassageRow.id.in_(ids), Document.deleted_at.is_(None))
+        .where(among(database, PassageRow.id, ids), Document.deleted_at.is_(None))
     )  # fmt: skip
     async with database.reading() as read:
         return {row.id: row for row in await read.execute(query)}
