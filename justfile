@@ -49,6 +49,10 @@ bench-extraction *ARGS:
 # Train the safety gate's head from benchmarks/safety/training.jsonl and score the gate (docs/safety.md)
 train-safety *ARGS:
     uv run python -m benchmarks.safety.train {{ARGS}}
+# Fit when to abstain on benchmarks/retrieval, into src/ai_investment/content/answerable.json
+tune-abstention *ARGS:
+    uv run python -m benchmarks.retrieval.tune {{ARGS}}
+
 # How good the shipped answers are over our own prompts, into docs/evaluation.md
 eval-answers:
     uv run python -m benchmarks.answers.quality

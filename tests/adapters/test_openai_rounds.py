@@ -154,7 +154,7 @@ async def shown(case: str, file: str, passages: list[Passage]) -> Any:
     async with answering(Reply([stream])) as (answerer, server):
 
         async def find(_: str) -> Found:
-            return Found(passages)
+            return Found(passages, answers=True)
 
         async def show(_: str) -> None:
             return None
@@ -187,7 +187,7 @@ async def test_without_a_source_nothing_is_said_and_the_model_is_not_asked() -> 
         for passages in ([], [passage(1, ETF)]):  # nothing at all, and nothing about it
 
             async def find(_: str, found: list[Passage] = passages) -> Found:
-                return Found(found)
+                return Found(found, answers=True)
 
             async def show(_: str) -> None:
                 return None
@@ -210,7 +210,7 @@ async def test_what_was_not_accepted_is_asked_for_once_more_with_the_reason() ->
     ):
 
         async def find(_: str) -> Found:
-            return Found(PASSAGES)
+            return Found(PASSAGES, answers=True)
 
         pieces: list[str] = []
 

@@ -191,9 +191,10 @@ class TantivyIndex:
     def rarity(self, term: str) -> float:
         searcher = self._index.searcher()
         have = searcher.doc_freq("words", term)
-        if not have:
-            return 0.0
         return math.log(1 + (searcher.num_docs - have + 0.5) / (have + 0.5))
+
+    def knows(self, term: str) -> bool:
+        return self._index.searcher().doc_freq("words", term) > 0
 
     def nearest_known(self, term: str) -> str | None:
         if len(term) < 4 or not term.isascii() or not term.isalpha():

@@ -32,8 +32,6 @@ from ai_investment.content.find import Found, Passage
 Explain = Callable[[str, str, int], Awaitable[list[Quoted]]]
 Find = Callable[[str], Awaitable[Found]]
 
-# Below this cosine the nearest passage is about something else: abstain rather than guess.
-FLOOR = 0.42
 _NOTHING = (
     "I could not find an answer to this in the library, so I will not guess. "
     "Try asking about one thing at a time, or in other words."
@@ -63,8 +61,7 @@ async def answer_question(
     writing = _Writing(question, passages, answerer, show)
     if computed:
         await writing.calculate(computed)
-    # Without candidates by meaning nothing is known of nearness: the answerer looks by itself.
-    if "dense" in found.degraded or any(passage.score >= FLOOR for passage in passages):
+    if found.answers:
         await writing.take(answerer.compose(studied, passages, reader))
         if writing.faults and not writing.degraded:
             await writing.take(answerer.repair(studied, passages, reader, writing.faults))

@@ -46,10 +46,17 @@ async def respond(
     """The answer to a screened message after the turns before it; `searched` is told when passages are found."""
     # Here, because the API imports this module too and composes nothing.
     from ai_investment.answers.guarded import answer_guarded
+    from ai_investment.answers.rewrite import standalone
+
+    if verdict.outcome != "answered":
+        earlier = ()  # a question of the gate's own, in the place of the message, stands alone
+    said = verdict.study
+    if said is not None:
+        verdict = msgspec.structs.replace(verdict, study=standalone(said, earlier))
 
     async def find(text: str) -> Found:
-        # A question of the gate's own, in the place of the message, stands alone.
-        asked = Question(text, earlier if verdict.outcome == "answered" else ())
+        in_turn = said is not None and text == verdict.study
+        asked = Question(said or text, earlier, rewritten=text) if in_turn else Question(text)
         found = await find_passages(
             database, use.dense, use.lexical, asked, filters=Filters(age=reader.age)
         )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 import msgspec
 
+from ai_investment.content.answerable import ENOUGH, Signals, chance, signals
 from ai_investment.content.dense import Dense
 from ai_investment.content.lexical import Follower
 from ai_investment.content.query import Question
 from ai_investment.content.ranking import Filters, rank
+from ai_investment.content.revisions import passage_words
 from ai_investment.content.shaping import Shaped, shape
 from ai_investment.db import Database
 
@@ -36,10 +39,15 @@ class Passage(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What was found, best first; `degraded` names what could not be asked."""
+    """What was found, best first; `degraded` names what could not be asked.
+
+    `answers`: whether the passages are likely to answer the question, by these `signals`.
+    """
 
     passages: list[Passage]
     degraded: list[str] = []
+    answers: bool = False
+    signals: Signals | None = None
 
 
 async def find_passages(
@@ -56,7 +64,11 @@ async def find_passages(
     chosen = await shape(database, ranking.passages, limit=limit, a_document=_A_DOCUMENT)
     # What is not among the candidates by meaning is at most as near as the last of them.
     lowest = min((item.cosine for item in ranking.passages if item.cosine is not None), default=0.0)
-    return Found([_passage(item, lowest) for item in chosen], ranking.degraded)
+    passages = [_passage(item, lowest) for item in chosen]
+    best = [passage_words(item.title, item.heading, item.text) for item in passages]
+    seen = await asyncio.to_thread(signals, question, ranking, best, lexical.index)
+    likely = chance(seen, by_meaning="dense" not in ranking.degraded)
+    return Found(passages, ranking.degraded, bool(passages) and likely >= ENOUGH, seen)
 
 
 def _passage(shaped: Shaped, lowest: float) -> Passage:

@@ -31,7 +31,11 @@ class Lexical(Protocol):
         ...
 
     def rarity(self, term: str) -> float:
-        """The term's inverse document frequency; 0 when no passage has it."""
+        """The term's inverse document frequency; the highest for a term that no passage has."""
+        ...
+
+    def knows(self, term: str) -> bool:
+        """Whether a passage has the term."""
         ...
 
     def nearest_known(self, term: str) -> str | None:

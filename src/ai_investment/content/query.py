@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.resources import files
 
 import msgspec
+from text_to_num import alpha2digit
 
 from ai_investment.content.lexical import Lexical
 
 _MOST_TERMS = 64
+# What a term weighs that was hardly meant otherwise, and one of another name; a term that was said weighs 1.
+_MEANT, _ALSO = 0.8, 0.4
 # A longer question is cut for retrieval: what the model reads is shorter still.
 LONGEST = 2000
 # What earlier turns are remembered by.
@@ -23,10 +28,18 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """`text` is the last turn; `earlier` are the turns before it, oldest first."""
+    """`text` is the last turn; `earlier` are the turns before it, oldest first.
+
+    `rewritten` is the last turn as a question that stands alone, when it does not.
+    """
 
     text: str
     earlier: Sequence[Turn] = ()
+    rewritten: str | None = None
+
+    @property
+    def alone(self) -> str:
+        return (self.rewritten or self.text)[:LONGEST]
 
     @property
     def last(self) -> str:
@@ -48,9 +61,37 @@ def _tail(texts: Sequence[str], most: int) -> str:
 
 
 def lexical_weights(question: Question, index: Lexical) -> dict[str, float]:
-    """The terms to look for: those of the last turn and of the person's turn before it, at most so many."""
+    """The terms to look for, at most so many: those of the last turn and of the person's turn before it.
+
+    A number spelled out counts as its digits too, an abbreviation or another name as what it stands for,
+    and a word that no passage has as the nearest one that a passage has.
+    """
     text = question.last if question.before is None else f"{question.before} {question.last}"
+    in_digits = alpha2digit(text, "en")
+    said = index.terms(text)
     counted: dict[str, float] = {}
-    for term in index.terms(text):
-        counted[term] = counted.get(term, 0.0) + 1.0
+    for term in said:
+        if index.knows(term):
+            counted[term] = counted.get(term, 0.0) + 1.0
+        elif known := index.nearest_known(term):
+            counted.setdefault(known, _MEANT)
+    for term in set(index.terms(in_digits)) - set(said):
+        counted[term] = 1.0
+    for term in _other_names(tuple(said), index):
+        counted.setdefault(term, _ALSO)
     return dict(sorted(counted.items(), key=lambda item: -item[1])[:_MOST_TERMS])
+
+
+def _other_names(said: tuple[str, ...], index: Lexical) -> Iterator[str]:
+    """Terms of other names of what is said."""
+    run = f" {' '.join(said)} "
+    for names in _names():
+        as_terms = [index.terms(name) for name in names]
+        if any(terms and f" {' '.join(terms)} " in run for terms in as_terms):
+            yield from (term for terms in as_terms for term in terms)
+
+
+@cache
+def _names() -> list[list[str]]:
+    lines = files("ai_investment.content").joinpath("names.txt").read_text("utf-8").splitlines()
+    return [line.split(" | ") for line in lines if line and not line.startswith("#")]

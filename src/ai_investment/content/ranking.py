@@ -184,3 +184,36 @@ def scaled(scores: Mapping[str, float]) -> dict[str, float]:
     high, low = ordered[0], ordered[min(len(ordered), _WIDTH) - 1]
     width = high - low
     return {key: (score - low) / width if width > 0 else 1.0 for key, score in scores.items()}
+
+
+def by_document(ranking: Ranking) -> list[Ranked]:
+    """For each document its best passage, documents in their order.
+
+    A document is as near as its nearest passage and has the words of the passage with most of them,
+    which need not be the same one (measured: docs/evaluation.md).
+    """
+    best: dict[str, Ranked] = {}
+    for item in ranking.passages:
+        best.setdefault(item.document_id, item)
+    cosine, bm25 = (_highest(ranking, name) for name in ("cosine", "bm25"))
+    meaning, words = scaled(cosine), scaled(bm25)
+    unlike = min(meaning.values(), default=0.0), min(words.values(), default=0.0)
+    scored = [
+        msgspec.structs.replace(
+            item,
+            score=DENSE_WEIGHT * meaning.get(key, unlike[0])
+            + (1 - DENSE_WEIGHT) * words.get(key, unlike[1]),
+        )
+        for key, item in best.items()
+    ]
+    return sorted(scored, key=lambda item: (-item.score, item.document_id))
+
+
+def _highest(ranking: Ranking, name: str) -> dict[str, float]:
+    """The highest score of each document, in falling order."""
+    found: dict[str, float] = {}
+    for item in ranking.passages:
+        score = getattr(item, name)
+        if score is not None and score > found.get(item.document_id, -1.0):
+            found[item.document_id] = score
+    return dict(sorted(found.items(), key=lambda pair: -pair[1]))

@@ -14,7 +14,7 @@ from litestar.params import Parameter
 from ai_investment.content.dense import Dense
 from ai_investment.content.lexical import Follower, Lexical
 from ai_investment.content.query import LONGEST, Question
-from ai_investment.content.ranking import Filters, rank
+from ai_investment.content.ranking import Filters, by_document, rank
 from ai_investment.content.shaping import Shaped, shape
 from ai_investment.db import Database
 from ai_investment.errors import Fault, Malformed
@@ -105,7 +105,7 @@ async def search(
     )
     related = [
         item
-        for item in ranking.passages
+        for item in by_document(ranking)
         if item.bm25 is not None or (item.cosine or 0.0) >= _UNRELATED
     ]
     last = min(first + limit, MOST)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ai_investment.content.query import Question
-from ai_investment.content.ranking import rank
+from ai_investment.content.ranking import by_document, rank
 from ai_investment.evaluation.beir import BeirDocument, BeirQuery, read_lines
 from ai_investment.evaluation.collection import load
 from ai_investment.evaluation.stores import CannotEvaluate, Stores, temporary_stores
@@ -60,7 +60,4 @@ async def best_documents(stores: Stores, question: Question, top_k: int) -> list
     )
     if ranking.degraded:
         raise CannotEvaluate("the Chroma server stopped to answer while questions were asked")
-    best: dict[str, float] = {}
-    for passage in ranking.passages:
-        best.setdefault(passage.document_id, passage.score)
-    return list(best.items())[:top_k]
+    return [(item.document_id, item.score) for item in by_document(ranking)[:top_k]]

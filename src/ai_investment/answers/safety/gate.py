@@ -156,6 +156,15 @@ _RISKY = re.compile(
 )
 
 
+# What people do to their costs is meant as a figure of speech.
+_FIGURE_OF_SPEECH = re.compile(
+    r"\b(?:attack|kill|crush|destroy|smash|beat|slash|murder|fight|nuke|annihilate)(?:ing)?\b"
+    r"(?=(?: (?:my|the|your|our|his|her|all|these|those|this|off|down|credit|card|student|high|hidden|bank|monthly))*"
+    r" (?:debts?|fees?|loans?|bills?|expenses|costs|taxes|balances?|mortgage|overdraft|interest)\b)",
+    re.IGNORECASE,
+)
+
+
 class _Look:
     """One message and what the checks share about it."""
 
@@ -164,7 +173,8 @@ class _Look:
     ) -> None:
         redacted = redact(message)
         self.text = redacted.text
-        self.views = views(self.text)
+        self._meant = _FIGURE_OF_SPEECH.sub("reduce", self.text)
+        self.views = views(self._meant)
         self.understand = lexicon("education").language(self.views) is not None
         self.person = person
         self.noted = noted
@@ -175,7 +185,7 @@ class _Look:
 
     def weigh(self, chances: Chances) -> None:
         """Ask the head which classes of risk are likely."""
-        weighed = chances.weigh(self.text)
+        weighed = chances.weigh(self._meant)
         self.chance = weighed[0][1]
         self.likely: set[str] = set()
         for piece, chance in weighed:
