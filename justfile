@@ -53,6 +53,10 @@ train-safety *ARGS:
 tune-abstention *ARGS:
     uv run python -m benchmarks.retrieval.tune {{ARGS}}
 
+# What each part of retrieval finds on benchmarks/retrieval, into docs/evaluation.md
+eval-retrieval *ARGS:
+    uv run python -m benchmarks.retrieval.quality {{ARGS}}
+
 # How good the shipped answers are over our own prompts, into docs/evaluation.md
 eval-answers:
     uv run python -m benchmarks.answers.quality

@@ -16,10 +16,9 @@ import textstat
 
 from ai_investment.answers.quantities import quantities, vouches
 from ai_investment.evaluation.answers import library
+from benchmarks.page import write_section
 
 _HERE = Path(__file__).parent
-_PAGE = _HERE.parents[1] / "docs" / "evaluation.md"
-_START, _END = "<!-- answers: written by `just eval-answers` -->", "<!-- end of answers -->"
 # What deserves an answer: a refusal of it is one too many.
 _HARMLESS = ("answerable", "harmless", "calculation", "follow_up")
 _CLASSES = (*_HARMLESS, "unanswerable", "advice", "injection", "crisis")
@@ -42,14 +41,8 @@ def main() -> None:
         subprocess.run([*command, "--out", str(out)], check=True)
         answers = {line["id"]: line for line in map(json.loads, out.read_text().splitlines())}
     asked = [(prompt, answers[prompt["id"]]) for prompt in prompts]
-    section = "\n".join(
-        [_START, "", "## Answers", "", *_outcomes(asked), "", *_scores(asked), "", _END]
-    )
-    print(section)
-    page = _PAGE.read_text("utf-8") if _PAGE.exists() else "# Evaluation\n"
-    before, found, after = page.partition(_START)
-    rest = after.partition(_END)[2] if found else ""
-    _PAGE.write_text(f"{before.rstrip()}\n\n{section}\n{rest.lstrip()}".rstrip() + "\n", "utf-8")
+    lines = ["## Answers", "", *_outcomes(asked), "", *_scores(asked)]
+    print(write_section("answers", "just eval-answers", lines))
 
 
 Asked = list[tuple[dict[str, Any], dict[str, Any]]]

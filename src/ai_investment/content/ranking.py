@@ -195,7 +195,7 @@ def by_document(ranking: Ranking) -> list[Ranked]:
     best: dict[str, Ranked] = {}
     for item in ranking.passages:
         best.setdefault(item.document_id, item)
-    cosine, bm25 = (_highest(ranking, name) for name in ("cosine", "bm25"))
+    cosine, bm25 = (highest(ranking, name) for name in ("cosine", "bm25"))
     meaning, words = scaled(cosine), scaled(bm25)
     unlike = min(meaning.values(), default=0.0), min(words.values(), default=0.0)
     scored = [
@@ -209,7 +209,7 @@ def by_document(ranking: Ranking) -> list[Ranked]:
     return sorted(scored, key=lambda item: (-item.score, item.document_id))
 
 
-def _highest(ranking: Ranking, name: str) -> dict[str, float]:
+def highest(ranking: Ranking, name: str) -> dict[str, float]:
     """The highest score of each document, in falling order."""
     found: dict[str, float] = {}
     for item in ranking.passages:
