@@ -187,7 +187,7 @@ async def test_without_a_source_nothing_is_said_and_the_model_is_not_asked() -> 
         for passages in ([], [passage(1, ETF)]):  # nothing at all, and nothing about it
 
             async def find(_: str, found: list[Passage] = passages) -> Found:
-                return Found(found, answers=True)
+                return Found(found)
 
             async def show(_: str) -> None:
                 return None
