@@ -15,7 +15,7 @@ from statistics import fmean
 import msgspec
 
 from ai_investment.content.lexical import Lexical
-from ai_investment.content.query import Question, lexical_weights
+from ai_investment.content.query import Question, lexical_weights, meanings
 from ai_investment.content.ranking import Ranking
 
 # The chance from which on a question is answered: mistakes of both kinds count the same.
@@ -25,7 +25,8 @@ _BEST = 3
 # What says how something is asked, and not what it is about.
 _ASKING = (
     "happen mean meaning explain describe define work know understand like example difference between compare "
-    "better way thing people someone really actually exactly simple basically important matter use get give make"
+    "better way thing people someone really actually exactly simple basically important matter use get give make "
+    "whats wat hows whys im dont cant u ur pls plz"
 )
 # BM25 gives a term this many times its rarity at most (k1 + 1).
 _MOST_BM25 = 2.2
@@ -61,12 +62,14 @@ def signals(question: Question, ranking: Ranking, best: Sequence[str], index: Le
     asking = set(index.terms(_ASKING))
     said = index.terms(question.alone)
     about = [term for term in said if term not in asking] or said
-    terms = {term: index.rarity(term) for term in about}
-    total = sum(terms.values()) or 1.0
+    meant = {term: meanings(term, index) for term in about}
+    rarity = {term: min(map(index.rarity, same)) for term, same in meant.items()}
+    total = sum(rarity.values()) or 1.0
     covered = 0.0
     for words in best[:_BEST]:
         there = set(index.terms(words))
-        covered = max(covered, sum(terms[term] for term in terms if term in there) / total)
+        said_there = sum(rarity[term] for term, same in meant.items() if same & there)
+        covered = max(covered, said_there / total)
     asked = lexical_weights(question, index)
     highest = _MOST_BM25 * sum(weight * index.rarity(term) for term, weight in asked.items())
     by_words = max((item.bm25 for item in ranking.passages if item.bm25 is not None), default=0.0)

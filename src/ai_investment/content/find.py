@@ -17,7 +17,7 @@ from ai_investment.content.shaping import Shaped, shape
 from ai_investment.db import Database
 
 # More than one, so that a long document can answer by itself; not all, so that others are heard.
-_A_DOCUMENT = 3
+_A_DOCUMENT = 5
 
 
 class Passage(msgspec.Struct, frozen=True):

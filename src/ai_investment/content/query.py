@@ -82,13 +82,21 @@ def lexical_weights(question: Question, index: Lexical) -> dict[str, float]:
     return dict(sorted(counted.items(), key=lambda item: -item[1])[:_MOST_TERMS])
 
 
-def _other_names(said: tuple[str, ...], index: Lexical) -> Iterator[str]:
-    """Terms of other names of what is said."""
+def meanings(term: str, index: Lexical) -> set[str]:
+    """The term, the one it may be a misspelling of, and other names of it that are one term too."""
+    known = term if index.knows(term) else index.nearest_known(term) or term
+    return {term, known, *(it for it in _other_names((known,), index, alone=True))}
+
+
+def _other_names(said: tuple[str, ...], index: Lexical, *, alone: bool = False) -> Iterator[str]:
+    """Terms of other names of what is said; `alone`: of names that are one term only."""
     run = f" {' '.join(said)} "
     for names in _names():
         as_terms = [index.terms(name) for name in names]
         if any(terms and f" {' '.join(terms)} " in run for terms in as_terms):
-            yield from (term for terms in as_terms for term in terms)
+            yield from (
+                term for terms in as_terms if not alone or len(terms) == 1 for term in terms
+            )
 
 
 @cache
