@@ -121,7 +121,7 @@ INDEX = TantivyIndex()
 
 @given(st.text(max_size=1200), st.text(max_size=40))
 def test_an_extract_is_a_stretch_of_the_text(text: str, query: str) -> None:
-    told = extract(text, set(INDEX.terms(query)), INDEX)
+    told = extract(text, set(INDEX.terms(query)))
     assert told.removeprefix("… ").removesuffix(" …") in text
     assert len(told) <= 304
 
@@ -130,7 +130,7 @@ def test_an_extract_shows_the_sentence_that_was_looked_for() -> None:
     text = (
         "Nothing of interest stands here. " * 20 + "The wombat eats grass. " + "More of it. " * 30
     )
-    told = extract(text, {"wombat", "grass"}, INDEX)
+    told = extract(text, {"wombat", "grass"})
     assert "The wombat eats grass." in told
     assert told.startswith("… ")
     assert told.endswith(" …")

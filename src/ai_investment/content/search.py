@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import msgspec
@@ -12,7 +13,7 @@ from litestar import get
 from litestar.params import Parameter
 
 from ai_investment.content.dense import Dense
-from ai_investment.content.lexical import Follower, Lexical
+from ai_investment.content.lexical import Follower
 from ai_investment.content.query import LONGEST, Question
 from ai_investment.content.ranking import Filters, by_document, rank
 from ai_investment.content.shaping import Shaped, shape
@@ -28,7 +29,7 @@ _CANDIDATES = 60
 _UNRELATED = 0.25
 _EXTRACT = 300
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s)|\n|$)", re.DOTALL)
+_END = re.compile(r"[.!?]\s+|\n+")
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ async def search(
     found = await shape(database, related, limit=last + 1, a_document=1)
     wanted = set(lexical.index.terms(question.text))
     return SearchPage(
-        [_item(shaped, wanted, lexical.index) for shaped in found[first:last]],
+        [_item(shaped, wanted) for shaped in found[first:last]],
         str(last) if len(found) > last and last < MOST else None,
         ranking.degraded,
     )
@@ -129,7 +130,7 @@ def _place(cursor: str | None) -> int:
     return int(cursor)
 
 
-def _item(shaped: Shaped, wanted: set[str], index: Lexical) -> SearchItem:
+def _item(shaped: Shaped, wanted: set[str]) -> SearchItem:
     row = shaped.row
     return SearchItem(
         document_id=row.document_id,
@@ -141,18 +142,21 @@ def _item(shaped: Shaped, wanted: set[str], index: Lexical) -> SearchItem:
         level=row.level,
         type=row.kind or "article",
         score=round(min(1.0, max(0.0, shaped.ranked.score)), 4),
-        passage=BestPassage(row.id, extract(row.text, wanted, index), row.heading),
+        passage=BestPassage(row.id, extract(row.text, wanted), row.heading),
     )
 
 
-def extract(text: str, wanted: set[str], index: Lexical) -> str:
+def extract(text: str, wanted: set[str]) -> str:
     """About 300 characters of a longer text: the sentence with most of the wanted terms, and those around it."""
     if len(text) <= _EXTRACT:
         return text
-    sentences = [match.span() for match in _SENTENCE.finditer(text)]
+    ends = [match.end() for match in _END.finditer(text)]
+    sentences = list(pairwise([0, *ends, len(text)]))
+    # A term is a word without its ending, whose last letter may be another: happi, happy.
+    roots = [term[: max(3, len(term) - 1)] for term in wanted if len(term) > 2]
+    folded = [text[start:end].casefold() for start, end in sentences]
     first = last = max(
-        range(len(sentences)),
-        key=lambda one: len(wanted & set(index.terms(text[slice(*sentences[one])]))),
+        range(len(sentences)), key=lambda one: sum(root in folded[one] for root in roots)
     )
     while last + 1 < len(sentences) and sentences[last + 1][1] - sentences[first][0] <= _EXTRACT:
         last += 1
