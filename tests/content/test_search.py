@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ai_investment.content.models import Document, DocumentVersion
 from ai_investment.db import Database
@@ -179,6 +182,17 @@ def test_whatever_is_typed_is_searched_for_as_words(api: httpx.Client, typed: st
     response = api.get(SEARCH, params={"q": typed})
     assert response.status_code == 200, response.text
     assert response.json()["degraded"] == []
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.text(min_size=1, max_size=200))
+def test_any_text_is_searched_for_or_is_empty(admin: httpx.Client, typed: str) -> None:
+    response = admin.get(SEARCH, params={"q": typed})
+    assert response.status_code in (200, 422), response.text
+    if response.status_code == 422:
+        assert not re.sub(r"[\x00-\x20\x7f-\x9f]", "", typed).split()
 
 
 def test_operators_mean_nothing(api: httpx.Client, admin: httpx.Client) -> None:

@@ -53,9 +53,9 @@ class RemoteDense:
         return hits
 
     async def _ask(self, asked: _Asked) -> bytes | None:
-        key = uuid4().hex
+        key = uuid4().hex.encode()
         pipe = self._redis.pipeline(transaction=False)
-        pipe.set(f"{_ASKED}:{key}", msgspec.json.encode(asked), px=int(self._seconds * 1000))
+        pipe.set(_request_key(key), msgspec.json.encode(asked), px=int(self._seconds * 1000))
         pipe.lpush(_ASKED, key)
         pipe.ltrim(_ASKED, 0, _WAITING - 1)
         await pipe.execute()
@@ -74,11 +74,11 @@ async def _answer_one_by_one(redis: Redis, dense: Dense) -> None:
     while True:
         try:
             taken = await redis.brpop([_ASKED], timeout=_LISTEN_SECONDS)  # type: ignore[arg-type, misc]
-            key = taken[1].decode() if taken else None
-            if key and (asked := await redis.getdel(f"{_ASKED}:{key}")):
+            key: bytes | None = taken[1] if taken else None
+            if key and (asked := await redis.getdel(_request_key(key))):
                 reply = msgspec.json.encode(await _nearest(dense, asked))
                 pipe = redis.pipeline(transaction=False)
-                pipe.lpush(_reply_key(key), reply)
+                pipe.lpush(_reply_key(key), reply)  # type: ignore[arg-type]
                 pipe.pexpire(_reply_key(key), _READ_WITHIN_MS)
                 await pipe.execute()
         except (RedisError, OSError) as cause:
@@ -96,5 +96,9 @@ async def _nearest(dense: Dense, asked: bytes) -> list[Hit] | None:
         return None
 
 
-def _reply_key(key: str) -> str:
-    return f"{_ASKED}:{key}:reply"
+def _request_key(key: bytes) -> bytes:
+    return b"%s:%s" % (_ASKED.encode(), key)
+
+
+def _reply_key(key: bytes) -> bytes:
+    return b"%s:%s:reply" % (_ASKED.encode(), key)
