@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from ai_investment.answers.quotes import Found
-from ai_investment.answers.words import all_stems
 from ai_investment.content.find import Passage
 from ai_investment.content.models import Document, DocumentVersion, PassageRow
 from ai_investment.db import Database
@@ -18,11 +17,32 @@ KEY = "library:glossary"
 _ENTRY = re.compile(r"^[-*•]\s+(?P<entry>(?P<term>[^:\n]{2,40}): [^\n]+[.!?])$", re.MULTILINE)
 
 
+# "Funds spread money": a term only after one of these.
+_VERBS_TOO = {"spread", "return", "yield"}
+_BEFORE_A_NOUN = {
+    "the",
+    "a",
+    "an",
+    "its",
+    "this",
+    "that",
+    "of",
+    "high",
+    "low",
+    "total",
+    "real",
+    "average",
+    "bid",
+    "yearly",
+    "good",
+}
+
+
 @dataclass(frozen=True)
 class Entry:
-    """A term and the line that explains it."""
+    """A term and the line that explains it. `words`: as it is written, in small letters."""
 
-    stems: tuple[str, ...]
+    words: tuple[str, ...]
     found: Found
 
 
@@ -39,11 +59,11 @@ class Glossary:
 
         None of those that were asked about, and none that the text itself says the meaning of.
         """
-        said, asked = all_stems(text), all_stems(question)
+        said, asked = _words(text), _words(question)
         used: list[tuple[int, Entry]] = []
         for entry in await self._current():
-            place = _place(entry.stems, said)
-            known = _place(entry.stems, asked) is not None or _is_told(entry, text)
+            place = _place(entry.words, said)
+            known = _place(entry.words, asked) is not None or _is_told(entry, text)
             if place is not None and not known:
                 used.append((place, entry))
         return [entry.found for _, entry in sorted(used, key=lambda item: item[0])[:most]]
@@ -79,17 +99,30 @@ def entries(passage: Passage) -> list[Entry]:
     """The lines `- Term: meaning.` of a passage."""
     return [
         Entry(
-            tuple(all_stems(match["term"])),
+            _words(match["term"]),
             Found(passage, match.start("entry"), match.end("entry")),
         )
         for match in _ENTRY.finditer(passage.text)
     ]
 
 
-def _place(stems: Sequence[str], said: Sequence[str]) -> int | None:
-    """Where the words of a term stand one after the other."""
-    size = len(stems)
-    places = (n for n in range(len(said) - size + 1) if tuple(said[n : n + size]) == tuple(stems))
+def _words(text: str) -> tuple[str, ...]:
+    """The words of a text; "fees" is "fee", but "spreading" is no "spread"."""
+    return tuple(
+        word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+        for word in re.findall(r"[^\W_]+", text.lower())
+    )
+
+
+def _place(words: Sequence[str], said: Sequence[str]) -> int | None:
+    """Where the words of a term stand one after the other, and are no verb."""
+    size = len(words)
+    places = (
+        n
+        for n in range(len(said) - size + 1)
+        if tuple(said[n : n + size]) == tuple(words)
+        and (words[0] not in _VERBS_TOO or (n and said[n - 1] in _BEFORE_A_NOUN))
+    )
     return next(places, None)
 
 

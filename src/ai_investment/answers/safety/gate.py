@@ -133,6 +133,8 @@ class Gate:
             return None
         asks = lexicon("personal_advice")
         found = asks.language(look.views)
+        if found and _CAN_LOSE.match(look.views[0]):
+            found = None  # how risky something is, though all of somebody's money is spoken of
         if not found and (last := look.last) and _elliptical(look.views[0]):
             found = (
                 "en" if last.reason == "personal_advice" else asks.language(views(last.question))
@@ -156,6 +158,14 @@ _RISKY = re.compile(
 )
 
 
+_CAN_LOSE = re.compile(
+    r"(?:can|could|do|will|would) (?:i|you|we|people|someone) (?:really |actually )?lose\b(?!.*\b(?:should|now|today|buy)\b)"
+)
+# Whether something of one's own, that no library knows, is honest.
+_SUSPECTS = re.compile(
+    r"\b(?:is|are|was|looks?|sounds?|could|can|might)\b(?: \w+){0,3}? (?:this|that|it|these|they|he|she|my|the (?:app|site|website|offer|coin|group|guy|broker))\b"
+    r"(?: \w+){0,4}? (?:a |an |be |like )*(?:scam|scams|scammer|legit|legitimate|fraud|fake|ponzi|pyramid|rug ?pull|too good to be true|trustworthy)\b"
+)
 # What people do to their costs is meant as a figure of speech.
 _FIGURE_OF_SPEECH = re.compile(
     r"\b(?:attack|kill|crush|destroy|smash|beat|slash|murder|fight|nuke|annihilate)(?:ing)?\b"
@@ -215,6 +225,9 @@ class _Look:
         if self.kinds:
             reply += replies.PERSONAL_DATA_NOTE.format(kinds=", ".join(self.kinds))
         study = without_placeholders(self.text)
+        if _SUSPECTS.search(self.views[0]):
+            # Nobody here can look into an offer: how one tells is what can be answered.
+            reply, study = reply + replies.UNKNOWN_OFFER, replies.STUDY_SCAM
         return Verdict(
             reason="personal_data" if self.kinds else None,
             flags=self._flags(None),

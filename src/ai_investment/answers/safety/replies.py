@@ -57,6 +57,10 @@ _STUDIES = (
 )  # fmt: skip
 _STUDY = "What is the risk of a single share, and how does diversification help?"
 STUDY_RISK = "What is risk, and can an investment lose money?"
+UNKNOWN_OFFER = (
+    "I can't look into this offer for you, so I can't say whether it is honest. What helps is to hold it against "
+    "the warning signs, to send no money meanwhile, and to show it to a grown-up you trust.\n\n"
+)
 STUDY_SCAM = "What is a scam, and how can one recognise it?"
 
 
