@@ -23,7 +23,7 @@ from ai_investment.identity.access import User
 
 # Whoever has not found it among so many asks in other words.
 MOST = 100
-# Of these, widths are the same for every page, so that pages fit to each other.
+# Live passages looked for: the same for every page, so that pages fit together.
 _CANDIDATES = 60
 # Below it and without a word in common a passage is about something else.
 _UNRELATED = 0.25

@@ -59,5 +59,5 @@ async def best_documents(stores: Stores, question: Question, top_k: int) -> list
         enough=top_k * _PASSAGES_A_DOCUMENT,
     )
     if ranking.degraded:
-        raise CannotEvaluate("the Chroma server stopped to answer while questions were asked")
+        raise CannotEvaluate("the Chroma server stopped answering while questions were asked")
     return [(item.document_id, item.score) for item in by_document(ranking)[:top_k]]
