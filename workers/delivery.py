@@ -1,4 +1,4 @@
-"""Delivery: effects on other systems; today the removal of vectors."""
+"""Delivery: effects on other systems; today the removal of vectors and of collections."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import partial
 
 from ai_investment.adapters.chroma import ChromaVectors
 from ai_investment.content.jobs import remove_vectors
+from ai_investment.content.reindex import drop_collection
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.upkeep import prune
@@ -30,7 +31,7 @@ async def resources(settings: Settings) -> AsyncIterator[Resources]:
 def build(settings: Settings, database: Database, bell: Bell) -> QueueWorker:
     return QueueWorker(
         "delivery",
-        [remove_vectors, prune],
+        [remove_vectors, drop_collection, prune],
         database,
         bell,
         partial(resources, settings),

@@ -12,6 +12,7 @@ from ai_investment.adapters.chroma import ChromaVectors
 from ai_investment.adapters.minilm import MiniLM, load_minilm
 from ai_investment.content.dense import LocalDense
 from ai_investment.content.jobs import index_document
+from ai_investment.content.reindex import check_index, follow_index, rebuild_index, want_index
 from ai_investment.content.remote import BUDGET, answer_searches
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
@@ -28,6 +29,8 @@ class Resources:
 @asynccontextmanager
 async def resources(settings: Settings, database: Database, bell: Bell) -> AsyncIterator[Resources]:
     embedder = load_minilm(settings.model_cache)
+    async with database.transaction() as db:
+        await want_index(db, embedder)
     async with ChromaVectors(settings.chroma_url) as vectors:
         await vectors.load()
         dense = LocalDense(database, embedder, vectors, seconds=BUDGET)
@@ -42,7 +45,7 @@ async def resources(settings: Settings, database: Database, bell: Bell) -> Async
 def build(settings: Settings, database: Database, bell: Bell) -> QueueWorker:
     return QueueWorker(
         "embeddings",
-        [index_document],
+        [index_document, rebuild_index, follow_index, check_index],
         database,
         bell,
         partial(resources, settings, database, bell),

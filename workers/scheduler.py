@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ai_investment.content import reindex
 from ai_investment.content.sources import due
 from ai_investment.db import Database
 from ai_investment.jobs import upkeep
@@ -15,4 +16,4 @@ def build(settings: Settings, database: Database, bell: Bell) -> Scheduler:
 
 
 # The schedules live beside their jobs: known here by being imported.
-SCHEDULED = (upkeep, due)
+SCHEDULED = (upkeep, due, reindex)

@@ -22,6 +22,7 @@ from ai_investment.adapters.tantivy import TantivyIndex
 from ai_investment.answers.safety import events as safety
 from ai_investment.calculators import routes as calculators
 from ai_investment.chat import routes as chat
+from ai_investment.content import index_routes
 from ai_investment.content import routes as content
 from ai_investment.content.lexical import Follower
 from ai_investment.content.objects import Objects
@@ -104,6 +105,7 @@ def litestar_app(settings: Settings) -> Litestar:
                     *admin.routes,
                     *chat.routes,
                     *content.routes,
+                    *index_routes.routes,
                     *calculators.routes,
                     *safety.routes,
                     *sources.routes,

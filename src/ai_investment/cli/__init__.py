@@ -11,6 +11,7 @@ from ai_investment.cli.calculate import calc
 from ai_investment.cli.client import ask, ingest, jobs
 from ai_investment.cli.environment import CannotRun
 from ai_investment.cli.evaluate import evaluate
+from ai_investment.cli.index import index
 from ai_investment.cli.operate import db, doctor, keys, openapi
 from ai_investment.cli.serve import serve, up, worker
 from ai_investment.cli.sources import sources
@@ -29,7 +30,7 @@ def cli() -> None:
 
 
 for command in (
-    up, ask, calc, ingest, sources, jobs, keys, db, doctor, serve, worker, openapi, evaluate
+    up, ask, calc, ingest, sources, index, jobs, keys, db, doctor, serve, worker, openapi, evaluate
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,9 @@ import yaml
 from ai_investment.cli.api import Api, my_server
 from ai_investment.cli.client import data_option, json_option, print_json
 from ai_investment.cli.environment import CannotRun
+from ai_investment.cli.watch import watched
 
 _PATH = "/api/v1/content/sources"
-_DONE = ("succeeded", "failed", "cancelled")
 
 
 @click.group()
@@ -79,7 +77,7 @@ def sync(name: str, everything: bool, folder: Path, as_json: bool) -> int:
     with my_server(folder) as api:
         source_id = _id_of(api, name)
         accepted = api.call("POST", f"{_PATH}/{source_id}/sync", json={"everything": everything})
-        job = _watched(api, accepted["job"], name, show=not as_json)
+        job = watched(api, accepted["job"], name, show=not as_json)
         [run, *_] = api.call("GET", f"{_PATH}/{source_id}/runs")["items"] or [None]
     if run is None:
         raise CannotRun(f"{name}: {(job['error'] or {}).get('detail', job['state'])}")
@@ -161,30 +159,6 @@ def _set(name: str, state: str, folder: Path) -> int:
         source = api.call("PATCH", f"{_PATH}/{_id_of(api, name)}", json={"state": state})
     click.echo(f"{source['name']} is {source['state']}")
     return 0
-
-
-def _watched(api: Api, job: dict[str, Any], name: str, *, show: bool) -> dict[str, Any]:
-    """The finished job; meanwhile a bar tells how far it is. It may take hours: no end is set here."""
-    with _bar(name, show=show) as tell:
-        while job["state"] not in _DONE:
-            tell(job["progress"] or {})
-            job = api.call("GET", f"/api/v1/jobs/{job['id']}", params={"wait": 1})
-    return job
-
-
-@contextmanager
-def _bar(name: str, *, show: bool) -> Iterator[Any]:
-    from rich.progress import Progress
-
-    with Progress(disable=not show, transient=True) as progress:
-        task = progress.add_task(name, total=None)
-
-        def tell(state: dict[str, Any]) -> None:
-            words = f"{name}: {state.get('stage', 'waiting')}"
-            progress.update(task, description=words, completed=state.get("done", 0),
-                            total=state.get("total"))  # fmt: skip
-
-        yield tell
 
 
 def _print_sources(mine: list[dict[str, Any]], off: list[dict[str, Any]]) -> None:

@@ -10,9 +10,10 @@ from ai_investment.content.query import Question
 from ai_investment.content.vectors import (
     Embedder,
     Hit,
+    IndexIncomplete,
     Vectors,
     VectorStoreUnavailable,
-    serving_collection,
+    collection_to_ask,
 )
 from ai_investment.db import Database
 
@@ -24,7 +25,8 @@ _CACHED = 1000
 
 
 class DenseUnavailable(Exception):
-    """No candidates by meaning can be had in time: the vector store or the embeddings worker is away."""
+    """No candidates by meaning can be had in time: the vector store or the embeddings worker is away,
+    or this model's index is not complete."""
 
 
 class Dense(Protocol):
@@ -48,8 +50,11 @@ class LocalDense:
         self._cache: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
 
     async def nearest(self, question: Question, limit: int) -> list[Hit]:
-        async with self._database.reading() as read:
-            collection = await serving_collection(read, self._embedder)
+        try:
+            async with self._database.reading() as read:
+                collection = await collection_to_ask(read, self._embedder)
+        except IndexIncomplete as cause:
+            raise DenseUnavailable(f"the index of {cause} is not complete") from cause
         if collection is None:
             return []
         vector = await self.vector(question)

@@ -107,7 +107,7 @@ async def delete(db: Db, document_id: str) -> None:
         await enqueue(db, None, remove_vectors, version_id=version_id)
     # Last, so that the one row that all changes lock is held for a moment only.
     document.revision = await next_revision(db)
-    await mark_seen(db, document.revision)
+    await mark_seen(db, document.revision, sa.true())
 
 
 class DocumentView(msgspec.Struct, frozen=True):

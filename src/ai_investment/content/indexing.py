@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 
 _EMBED_BATCH = 64
 Progress = Callable[[int, int], Awaitable[None]]
+
+
+class Indexing(Protocol):
+    """What the embeddings worker provides."""
+
+    embedder: Embedder
+    vectors: Vectors
 
 
 class CollectionChanged(Later):
@@ -92,20 +99,24 @@ async def write_vectors(
     progress: Progress | None = None,
 ) -> None:
     """Embed the passages of documents into a collection; doing it twice changes nothing."""
-    todo = [
-        (document.lead if len(document.passages) > 1 else "", passage)
-        for document in documents
-        for passage in document.passages
-    ]
+    todo = [pair for document in documents for pair in with_lead(document)]
     for start in range(0, len(todo), _EMBED_BATCH):
         if progress:
             await progress(start, len(todo))
         batch = todo[start : start + _EMBED_BATCH]
-        embedded = await asyncio.to_thread(_embed, embedder, batch)
+        embedded = await asyncio.to_thread(embed_passages, embedder, batch)
         await vectors.upsert(collection, [passage.id for _, passage in batch], embedded)
 
 
-def _embed(embedder: Embedder, batch: Sequence[tuple[str, LivePassage]]) -> NDArray[np.float32]:
+def with_lead(document: Words | Change) -> list[tuple[str, LivePassage]]:
+    """A document's passages, each with the beginning of the document; a single one is that itself."""
+    lead = document.lead if len(document.passages) > 1 else ""
+    return [(lead, passage) for passage in document.passages]
+
+
+def embed_passages(
+    embedder: Embedder, batch: Sequence[tuple[str, LivePassage]]
+) -> NDArray[np.float32]:
     """One vector a passage: half its own, half its document's beginning, which tells what it is about.
 
     Its product with a question's vector is the mean of the two cosines (docs/evaluation.md).
@@ -121,13 +132,17 @@ def _embed(embedder: Embedder, batch: Sequence[tuple[str, LivePassage]]) -> NDAr
 
 
 async def publish(
-    db: Db, embedder: Embedder, collection: str, cuts: Sequence[tuple[Any, list[dict[str, Any]]]]
+    db: Db,
+    embedder: Embedder,
+    collection: str | None,
+    cuts: Sequence[tuple[Any, list[dict[str, Any]]]],
 ) -> list[str]:
     """Make these versions live, in one transaction with what is read of them from then on.
 
     A version that was withdrawn, or that a newer one has overtaken, stays out. Returns the ids of the
     versions that are not live (any more), whose vectors may go. Raises CollectionChanged when `collection`,
-    which holds the vectors, does not serve any more.
+    which holds the vectors (None: no collection does, they come with the index that is built), does not
+    serve any more.
     """
     retired: list[str] = []
     live: list[tuple[Document, Any]] = []
@@ -153,19 +168,19 @@ async def publish(
             document.live_version_id = version.id
             document.revision = revision
             document.updated_at = db_now()
-        await mark_seen(db, revision, collection)
+        if collection is not None:
+            await mark_seen(db, revision, VectorCollection.name == collection)
     return retired
 
 
-async def mark_seen(db: Db, revision: int, collection: str | None = None) -> None:
-    """Say that a revision is in a collection (None: in all, for a withdrawal), if all before it are."""
-    seen = sa.update(VectorCollection).where(VectorCollection.seen_revision == revision - 1)
-    if collection is not None:
-        seen = seen.where(VectorCollection.name == collection)
+async def mark_seen(db: Db, revision: int, which: sa.ColumnElement[bool]) -> None:
+    """Say that a revision is in these serving collections, each if all before it are."""
+    serving = sa.and_(VectorCollection.serving, VectorCollection.seen_revision == revision - 1)
     await db.execute(
-        seen.values(seen_revision=revision, seen_document="").execution_options(
-            synchronize_session=False
-        )
+        sa.update(VectorCollection)
+        .where(which, serving)
+        .values(seen_revision=revision, seen_document="")
+        .execution_options(synchronize_session=False)
     )
 
 

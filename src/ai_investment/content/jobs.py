@@ -9,11 +9,12 @@ import msgspec
 import sqlalchemy as sa
 
 from ai_investment.content.extraction import Extracted, Unreadable
-from ai_investment.content.indexing import cut, publish, words_of, write_vectors
+from ai_investment.content.indexing import Indexing, cut, publish, words_of, write_vectors
 from ai_investment.content.models import Document, DocumentVersion, PassageRow, VectorCollection
 from ai_investment.content.objects import Objects
 from ai_investment.content.reading import Reader, Study
-from ai_investment.content.vectors import Embedder, Vectors, ensure_serving_collection
+from ai_investment.content.reindex import want_index
+from ai_investment.content.vectors import Vectors, ensure_serving_collection
 from ai_investment.db import Db
 from ai_investment.errors import Problem
 from ai_investment.jobs.declare import job
@@ -35,13 +36,6 @@ class Extracting(Protocol):
 
     objects: Objects
     reader: Reader
-
-
-class Indexing(Protocol):
-    """What the embeddings worker provides."""
-
-    embedder: Embedder
-    vectors: Vectors
 
 
 class Removing(Protocol):
@@ -145,11 +139,13 @@ async def index_document(run: Run[Indexing], version_id: str) -> None:
     async def progress(done: int, total: int) -> None:
         await run.progress("embedding", done, total)
 
-    await write_vectors([words_of(version, rows)], collection, embedder, vectors, progress)
+    if collection is not None:
+        await write_vectors([words_of(version, rows)], collection, embedder, vectors, progress)
     stored = Stored(version.document_id, version.number, len(version.text), len(rows))
     async with run.settle(stored) as db:
         for retired in await publish(db, embedder, collection, [(version, rows)]):
             await enqueue(db, None, remove_vectors, version_id=retired)
+        await want_index(db, embedder)
 
 
 @job("content.remove_vectors", queue="delivery", attempts=10, lease=60, priority=7)

@@ -94,7 +94,10 @@ class PassageRow(Base):
 
 
 class VectorCollection(Base):
-    """A collection in Chroma. Its name says what is inside; `serving` says which one is asked."""
+    """A collection in Chroma. Its name says what is inside. It is built, serves, and is retired.
+
+    Only workers of its model write to it; one serves per model (docs/decisions/0007).
+    """
 
     __tablename__ = "vector_collections"
 
@@ -108,6 +111,14 @@ class VectorCollection(Base):
     seen_document: Mapped[str] = mapped_column(sa.String(40), server_default="")
     """While it is built: the documents of the next revision up to this one are in it too."""
     created_at: Mapped[datetime]
+    kept_at: Mapped[datetime | None]
+    """When a worker of its model last looked after it."""
+    retired_at: Mapped[datetime | None]
+    """From then on nobody asks it or writes to it; the row goes when the store has dropped it."""
+    checked_at: Mapped[datetime | None]
+    """When live passages were last asked for by their own words."""
+    lost: Mapped[int | None]
+    """How many of them were not found; 0 when they are few enough for an approximate search."""
 
 
 class ContentRevision(Base):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -70,17 +71,36 @@ async def changes_after(
 
 async def _page(read: Read, revision: int, document_id: str, *, live_only: bool) -> list[Change]:
     query = (
-        sa.select(
-            Document.id, Document.revision, Document.live_version_id, DocumentVersion.title,
-            sa.func.substr(DocumentVersion.text, 1, _LEAD).label("beginning"),
-        )
-        .outerjoin(DocumentVersion, DocumentVersion.id == Document.live_version_id)
+        _documents()
         .where(sa.tuple_(Document.revision, Document.id) > sa.tuple_(revision, document_id))
         .order_by(Document.revision, Document.id)
         .limit(_PAGE)
-    )  # fmt: skip
+    )
     if live_only:
         query = query.where(Document.live_version_id.is_not(None))
+    return await _as_they_are(read, query)
+
+
+async def some_live(read: Read, which: sa.ColumnElement[bool], count: int) -> list[Change]:
+    """Up to so many of these documents that are live and have passages, chosen by chance."""
+    chosen = (
+        sa.select(Document.id)
+        .where(which, Document.live_version_id.is_not(None))
+        .order_by(sa.func.random())
+        .limit(count)
+    )
+    found = await _as_they_are(read, _documents().where(Document.id.in_(chosen)))
+    return [change for change in found if change.passages]
+
+
+def _documents() -> sa.Select[Any]:
+    return sa.select(
+        Document.id, Document.revision, Document.live_version_id, DocumentVersion.title,
+        sa.func.substr(DocumentVersion.text, 1, _LEAD).label("beginning"),
+    ).outerjoin(DocumentVersion, DocumentVersion.id == Document.live_version_id)  # fmt: skip
+
+
+async def _as_they_are(read: Read, query: sa.Select[Any]) -> list[Change]:
     documents = (await read.execute(query)).all()
     live = {row.live_version_id: row.id for row in documents if row.live_version_id}
     passages: dict[str, list[LivePassage]] = {}

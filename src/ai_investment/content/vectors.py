@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
@@ -48,7 +48,7 @@ class Hit(msgspec.Struct, frozen=True):
 
 
 class Vectors(Protocol):
-    """A vector store. It may answer ids that SQL no longer knows; SQL decides.
+    """A vector store, for vectors of a length of at most 1. It may answer ids that SQL no longer knows; SQL decides.
 
     Raises VectorStoreUnavailable.
     """
@@ -64,51 +64,78 @@ class Vectors(Protocol):
 
 
 # Raise it with every change to what is embedded of a passage, and how vectors are compared.
-_FORM = 2
+_FORM = 3
 
 
 def vectors_name(embedder: Embedder) -> str:
-    """What vectors are made by: those of two names do not compare."""
-    return f"{embedder.name}-f{_FORM}"
+    """What vectors are made by: those of two names do not compare, those of one have one dimension."""
+    return f"{embedder.name}-f{_FORM}-{embedder.dimension}"
 
 
 def collection_name(embedder: Embedder, generation: int) -> str:
     """The name carries model and dimension: vectors of two models can never meet."""
-    return f"library-{vectors_name(embedder)}-{embedder.dimension}-g{generation}"
+    return f"library-{vectors_name(embedder)}-g{generation}"
 
 
-async def serving_collection(db: Db | Read, embedder: Embedder) -> str | None:
-    """The collection to ask for this model; None while nothing was ever indexed with it."""
-    query = (
+class IndexIncomplete(Exception):
+    """This model's index does not hold everything that is live yet."""
+
+
+async def collection_to_ask(read: Read, embedder: Embedder) -> str | None:
+    """The collection of this model that holds everything live; None while nothing is live.
+
+    Raises IndexIncomplete: it is being built, or follows what a worker with another model took in.
+    """
+    everything = sa.select(ContentRevision.revision).scalar_subquery()
+    complete = _serving(embedder).where(VectorCollection.seen_revision >= everything)
+    name: str | None = (await read.execute(complete)).scalar_one_or_none()
+    if name is not None:
+        return name
+    if (await read.execute(sa.select(ANYTHING_LIVE))).scalar_one():
+        raise IndexIncomplete(vectors_name(embedder))
+    return None
+
+
+async def serving_collection(db: Db, embedder: Embedder) -> str | None:
+    """The collection that what this model embeds goes to; None while its index is not built."""
+    return await db.scalar(_serving(embedder))
+
+
+def _serving(embedder: Embedder) -> sa.Select[str]:
+    return (
         sa.select(VectorCollection.name)
         .where(VectorCollection.model == vectors_name(embedder), VectorCollection.serving)
         .order_by(VectorCollection.generation.desc())
         .limit(1)
     )
-    return (await db.execute(query)).scalar_one_or_none()
 
 
-def _seen_at_birth() -> sa.ColumnElement[int]:
-    """An empty collection lacks nothing while nothing is live."""
-    anything = sa.exists().where(Document.live_version_id.is_not(None))
-    revision = sa.select(ContentRevision.revision).scalar_subquery()
-    return sa.case((anything, -1), else_=revision)
+ANYTHING_LIVE = sa.exists().where(Document.live_version_id.is_not(None))
 
 
-async def ensure_serving_collection(db: Db, embedder: Embedder) -> str:
-    """The serving collection, made known as generation 1 when there is none."""
-    if name := await serving_collection(db, embedder):
-        return name
-    name = collection_name(embedder, 1)
-    build = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
-    first = build(VectorCollection).values(
-        name=name,
-        model=vectors_name(embedder),
-        dimension=embedder.dimension,
-        generation=1,
-        serving=True,
-        seen_revision=_seen_at_birth(),
-        created_at=db_now(),
-    )
-    await db.execute(first.on_conflict_do_nothing())
+async def ensure_serving_collection(db: Db, embedder: Embedder) -> str | None:
+    """The serving collection. While nothing is live an empty one is complete, and is made when there is
+    none; None when that has to be built first.
+    """
+    name = await serving_collection(db, embedder)
+    if name is None and not await db.scalar(sa.select(ANYTHING_LIVE)):
+        build = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
+        revision = sa.select(ContentRevision.revision).scalar_subquery()
+        first = build(VectorCollection).values(
+            **new_generation(embedder, 1), serving=True, seen_revision=revision
+        )
+        await db.execute(first.on_conflict_do_nothing())
+        name = await serving_collection(db, embedder)
     return name
+
+
+def new_generation(embedder: Embedder, generation: int) -> dict[str, Any]:
+    """The columns of a new collection."""
+    return {
+        "name": collection_name(embedder, generation),
+        "model": vectors_name(embedder),
+        "dimension": embedder.dimension,
+        "generation": generation,
+        "created_at": db_now(),
+        "kept_at": db_now(),
+    }

@@ -84,6 +84,7 @@ async def _index(stores: Stores, versions: Sequence[sa.Row[tuple[DocumentVersion
     cuts = [(version, await cut(version, stores.embedder)) for version in versions]
     async with stores.database.transaction() as db:
         collection = await ensure_serving_collection(db, stores.embedder)
+    assert collection is not None  # these stores were empty
     words = [words_of(version, rows) for version, rows in cuts]
     await write_vectors(words, collection, stores.embedder, stores.vectors)
     async with stores.database.transaction() as db:

@@ -16,6 +16,7 @@ from litestar.datastructures import State
 
 from ai_investment.answers.breaker import Breaker
 from ai_investment.answers.budget import spent_today
+from ai_investment.content.generations import index_trouble
 from ai_investment.content.models import Document
 from ai_investment.content.sources.models import Source
 from ai_investment.db import Database
@@ -94,7 +95,7 @@ async def detailed(state: State, settings: Settings, user: User) -> Detailed:
         "database": lambda: _database(state.database),
         "cache": lambda: _redis(state),
         "queue": lambda: _queue(state),
-        "vector_store": lambda: _vector_store(settings.chroma_url),
+        "vector_store": lambda: _vector_store(settings.chroma_url, state.database),
         "firestore": _not_configured,
         "ai_services": lambda: _ai_services(settings, state),
         "data_pipeline": lambda: _data_pipeline(state.database),
@@ -160,8 +161,9 @@ async def _queue(state: State) -> tuple[CheckStatus, str]:
     )
 
 
-async def _vector_store(url: str) -> tuple[CheckStatus, str]:
-    """Chroma's heartbeat over a plain socket: the API has no HTTP client to load for one probe."""
+async def _vector_store(url: str, database: Database) -> tuple[CheckStatus, str]:
+    """Chroma's heartbeat over a plain socket (the API has no HTTP client to load for one probe), and the
+    state of the index in it."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     reader, writer = await asyncio.open_connection(
@@ -175,9 +177,11 @@ async def _vector_store(url: str) -> tuple[CheckStatus, str]:
         status = (await reader.readline()).split()
     finally:
         writer.close()
-    if len(status) > 1 and status[1] == b"200":
-        return "healthy", "answers"
-    return "unhealthy", "does not answer its heartbeat"
+    if len(status) < 2 or status[1] != b"200":
+        return "unhealthy", "does not answer its heartbeat"
+    async with database.reading() as read:
+        trouble = await index_trouble(read)
+    return ("degraded", trouble) if trouble else ("healthy", "answers")
 
 
 async def _ai_services(settings: Settings, state: State) -> tuple[CheckStatus, str]:

@@ -1,0 +1,30 @@
+"""Chroma as the vector store: what is in a collection is found."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import numpy as np
+
+from ai_investment.adapters.chroma import ChromaVectors
+from tests.services import ChromaServer
+
+
+async def test_passages_of_long_documents_find_themselves(chroma: ChromaServer) -> None:
+    """As vectors are made: half a passage's own, half its document's beginning, so of any length."""
+    rng = np.random.default_rng(1)
+    own = rng.normal(size=(600, 64)).astype(np.float32)
+    own /= np.linalg.norm(own, axis=1, keepdims=True)
+    vectors = ((own + np.repeat(own[::200], 200, axis=0)) / 2).astype(np.float32)
+    name, ids = f"long-{uuid4().hex[:8]}", [str(number) for number in range(600)]
+    async with ChromaVectors(chroma.url) as store:
+        await store.upsert(name, ids, vectors)
+        lost = 0
+        for number in range(0, 600, 20):
+            hits = await store.query(name, own[number], 200)
+            scores = {hit.passage_id: hit.score for hit in hits}
+            assert np.allclose(
+                list(scores.values()), vectors[[*map(int, scores)]] @ own[number], atol=1e-5
+            )
+            lost += str(number) not in scores
+    assert lost <= 1
