@@ -284,6 +284,7 @@ async def test_a_build_whose_worker_is_killed_goes_on_where_it_was(
         assert await built.count() == len(await world.live_passages()) > 2 * 256
 
 
+@pytest.mark.timeout(300)  # it may be the one that sets the installation up
 def test_an_operator_sees_the_index_and_builds_it_anew(
     installation: Installation, admin: httpx.Client, api: httpx.Client
 ) -> None:
