@@ -54,12 +54,11 @@ def alerts_speak_of_what_exists(cluster: Cluster) -> Iterator[str]:
         if not rule["annotations"]["summary"]:
             yield f"{name(rules)}: {rule['alert']} does not say what is"
         page = rule["annotations"]["runbook"].partition("/blob/main/")[2]
-        if page not in _PAGES or (page not in _COMING and not (ROOT / page).exists()):
+        if page not in _PAGES or not (ROOT / page).exists():
             yield f"{name(rules)}: {rule['alert']} leads to {page}"
 
 
 _PAGES = {"docs/deployment.md", "docs/reliability.md", "docs/operations.md"}
-_COMING = {"docs/operations.md"}
 
 
 def _series(expression: str) -> set[str]:
