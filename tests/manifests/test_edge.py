@@ -88,7 +88,7 @@ def api() -> Iterator[int]:
         port = free_port()
         command = [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(port), "tests.deploy.upstream_app:app"]  # fmt: skip
         server = Process(command, Path(folder) / "log", {"PYTHONPATH": str(ROOT)})
-        wait_until(lambda: listens(port), "Granian")
+        wait_until(lambda: listens(port), "Granian", 90)
         yield port
         server.kill()
 

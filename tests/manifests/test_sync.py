@@ -125,9 +125,9 @@ class Node:
         """Like a controller: a Job when it ended well, a Deployment when its readiness probe says so."""
         item = change.item
         if item["kind"] == "Job":
-            return self.running[component(item)].popen.wait(60) == 0
+            return self.running[component(item)].popen.wait(90) == 0
         if _is_ours(item):
-            wait_until(lambda: self.is_ready(item), f"{component(item)} being ready", 60)
+            wait_until(lambda: self.is_ready(item), f"{component(item)} being ready", 90)
         return True
 
     def start(self, item: Object) -> Process:
@@ -188,7 +188,7 @@ def node(
         process.kill()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_a_sync_on_real_processes_migrates_then_serves_and_leaves_unknown_jobs_alone(
     node: Node, released: list[Object], postgres: PostgresServer
 ) -> None:
@@ -203,7 +203,7 @@ def test_a_sync_on_real_processes_migrates_then_serves_and_leaves_unknown_jobs_a
 
     # The new API on the old schema waits: it gets no traffic.
     node.start(api)
-    wait_until(lambda: "database" in _body(node), "the API waiting for its database")
+    wait_until(lambda: "database" in _body(node), "the API waiting for its database", 90)
     assert not node.is_ready(api)
 
     def apply(change: Change) -> None:
