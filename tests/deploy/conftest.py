@@ -24,6 +24,7 @@ def start(name: str, *arguments: str) -> subprocess.Popen[str]:
         "UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv-ansible"),
         "ANSIBLE_CONFIG": str(ROOT / "ansible" / "ansible.cfg"),
         "NO_COLOR": "1",
+        "LC_ALL": "C.UTF-8",  # Ansible runs in UTF-8 only
     }
     command = ["uv", "run", "--quiet", "--frozen", "--only-group", "ansible", name, *arguments]
     return subprocess.Popen(

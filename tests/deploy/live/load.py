@@ -28,9 +28,10 @@ class Load:
         self.states: dict[str, str] = {}
         self.streams = 0
         self.reconnects = 0
-        self.slowest = 0.0
+        self.slowest = self.seconds = 0.0
 
     def __enter__(self) -> Self:
+        self._started = time.monotonic()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._thread.start()
         return self
@@ -42,11 +43,12 @@ class Load:
         trace: TracebackType | None,
     ) -> None:
         self._stopping = True
+        self.seconds = time.monotonic() - self._started
         self._thread.join(180)
         assert not self._thread.is_alive(), "the load did not end"
 
     async def _run(self) -> None:
-        kinds = [self._poll, self._ask] * 2 + [self._stream] * 4
+        kinds = [self._poll, self._ask] * 2 + [self._stream] * 6
         work = [kind(self._keys[index % len(self._keys)]) for index, kind in enumerate(kinds)]
         await asyncio.gather(*work)
         async with self._client(self._keys[0]) as client:
@@ -163,3 +165,13 @@ class Load:
 
 def _order(event_id: str) -> tuple[int, ...]:
     return tuple(map(int, event_id.split("-")))
+
+
+def proven(load: Load) -> None:
+    """No request failed, every accepted question was answered, and there was a load at all."""
+    print(f"{load.seconds:.0f} s, {load.requests} requests, {len(load.accepted)} questions, {load.streams} streams, "
+          f"{load.reconnects} reconnects, slowest answer {load.slowest:.2f} s, {len(load.failures)} failures")  # fmt: skip
+    assert load.failures == []
+    assert set(load.states.values()) == {"succeeded"}, load.states
+    assert len(load.states) == len(load.accepted) > 5
+    assert load.requests > 200

@@ -6,10 +6,8 @@ The base system is built once and kept in `CACHE`; every machine is a fresh copy
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,6 +67,7 @@ class Machine:
         self.gateway, self.address = f"10.99.{number}.1", f"10.99.{number}.2"
         self.root = CACHE / "machines" / name
         self.key = CACHE / "id_ed25519"
+        self._link = Path("/sys/class/net") / f"ve-{name}"[:15]
         self._process: subprocess.Popen[bytes] | None = None
 
     def create(self) -> None:
@@ -102,25 +101,24 @@ class Machine:
         self._process = subprocess.Popen(
             list(map(str, command)), stdout=log, stderr=log, stdin=subprocess.DEVNULL
         )
-        link = f"ve-{self.name}"[:15]
-        wait_until(lambda: Path(f"/sys/class/net/{link}").exists(), "the network link")
-        run("ip", "address", "replace", f"{self.gateway}/24", "dev", link)
-        run("ip", "link", "set", link, "up")
-        _let_out(self.address)
+        wait_until(self._link.exists, "the network link")
+        run("ip", "address", "replace", f"{self.gateway}/24", "dev", self._link.name)
+        run("ip", "link", "set", self._link.name, "up")
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+        self._way_out("-I")
         wait_until(self._answers, "SSH", 90)
 
     def stop(self) -> None:
         """Power off, as by its switch when it does not hear us."""
-        if self._process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+        self.ssh("systemctl poweroff", check=False)
         try:
-            self._process.wait(60)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(10)
-        self._process = None
+            wait_until(lambda: not self._link.exists(), "the power to go off", 60)
+        finally:
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait(10)
+                self._process = None
+            self._way_out("-D")
 
     def ssh(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a shell command there as root."""
@@ -160,11 +158,12 @@ class Machine:
             binds.append(f"--bind={CACHE / name}:{inside}")
         return binds
 
-
-def _let_out(address: str) -> None:
-    """Packets of a machine leave by this computer's own address."""
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-    rule = ["POSTROUTING", "-s", f"{address}/32", "!", "-d", "10.99.0.0/16", "-j", "MASQUERADE"]
-    table = ["iptables", "-w", "-t", "nat"]
-    if subprocess.run([*table, "-C", *rule], capture_output=True, check=False).returncode:
-        run(*table, "-A", *rule)
+    def _way_out(self, change: str) -> None:
+        """Its packets leave by this computer's own address, also beside a container engine; -I or -D."""
+        rules = (
+            f"-t nat {change} POSTROUTING -s {self.address} ! -d 10.99.0.0/16 -j MASQUERADE",
+            f"-t filter {change} FORWARD -s {self.address} -j ACCEPT",
+            f"-t filter {change} FORWARD -d {self.address} -j ACCEPT",
+        )
+        for rule in rules:
+            subprocess.run(["iptables", "-w", *rule.split()], check=change == "-I")

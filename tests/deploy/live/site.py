@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,20 @@ def tasks_changed(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 class Site:
-    """One inventory with its secrets; `settings` may change between deployments."""
+    """One inventory with its secrets: one host with everything, and hosts that are edges only.
 
-    def __init__(self, folder: Path, machine: Machine, settings: dict[str, Any]) -> None:
+    `settings` may change between deployments.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        machine: Machine,
+        settings: dict[str, Any],
+        more_edges: Sequence[Machine] = (),
+    ) -> None:
         self.folder, self.machine, self.settings = folder, machine, dict(settings)
+        self.edges = [machine, *more_edges]
         folder.mkdir(exist_ok=True)
         self.write()
         if not (folder / "group_vars" / "all" / "vault.yml").exists():
@@ -56,21 +67,29 @@ class Site:
 
     def write(self) -> None:
         """The inventory as it is now. JSON is YAML."""
-        host = {
-            "ansible_host": self.machine.address,
+        settings = {
             "ansible_user": "root",
-            "ansible_ssh_common_args": " ".join(self.machine.ssh_options()),
             "domain": DOMAIN,
             "admin_email": f"admin@{DOMAIN}",
             "tls_source": "selfsigned",
             "install_environment": {"UV_CACHE_DIR": "/var/cache/uv"},
             **self.settings,
         }
+        hosts = {
+            edge.name: {
+                "ansible_host": edge.address,
+                "ansible_ssh_common_args": " ".join(edge.ssh_options()),
+                "address": edge.address,
+                **settings,
+            }
+            for edge in self.edges
+        }
         name = self.machine.name
         groups: dict[str, Any] = {
-            group: {"hosts": {name: {}}} for group in ("api", "workers", "data", "monitoring")
+            group: {"hosts": {name: {}}} for group in ("workers", "data", "monitoring")
         }
-        inventory = {"all": {"hosts": {name: host}, "children": groups}}
+        groups["api"] = {"hosts": {edge.name: {} for edge in self.edges}}
+        inventory = {"all": {"hosts": hosts, "children": groups}}
         (self.folder / "hosts.yml").write_text(json.dumps(inventory, indent=1))
 
     def deploy(self, release: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -137,3 +156,11 @@ def call(api: httpx.Client, method: str, path: str, **more: Any) -> Any:
     response = api.request(method, path, extensions={"sni_hostname": DOMAIN}, **more)
     assert response.is_success, response.text
     return response.json()
+
+
+def open_ports(machine: Machine) -> set[str]:
+    """Which of all TCP ports answer to this computer, which is in another network namespace."""
+    scan = run(
+        "nmap", "-Pn", "-n", "-p-", "--min-rate", "4000", "--max-retries", "2", machine.address
+    )
+    return set(re.findall(r"^(\d+)/tcp\s+open", scan.stdout, re.M))

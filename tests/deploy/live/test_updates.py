@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.deploy.live.conftest import BESIDE, Bench
-from tests.deploy.live.load import Load
+from tests.deploy.live.load import Load, proven
 from tests.deploy.live.site import Site, play, variant
 from tests.doubles.threaded import model_server
 from tests.faults.scene import DOCUMENT, QUESTION, reply
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(3600)
 def written(bench: Bench) -> Iterator[Site]:
     """The installation with a model that takes its time: questions, waits and streams last."""
     site = bench.site
-    with model_server(reply("A Wombat fund owns only wombats.", 9.0), host=BESIDE) as model:
+    with model_server(reply("A Wombat fund owns only wombats.", 20.0), host=BESIDE) as model:
         machine = site.machine
         (machine.root / "root" / "wombat.md").write_bytes(DOCUMENT)
         machine.ssh(
@@ -36,21 +36,12 @@ def written(bench: Bench) -> Iterator[Site]:
             site.settings.pop(name)
 
 
-def proven(load: Load) -> None:
-    print(f"{load.requests} requests, {len(load.accepted)} questions, {load.streams} streams, "
-          f"{load.reconnects} reconnects, slowest answer {load.slowest:.2f} s, {len(load.failures)} failures")  # fmt: skip
-    assert load.failures == []
-    assert set(load.states.values()) == {"succeeded"}, load.states
-    assert len(load.states) == len(load.accepted) > 5
-    assert load.requests > 200
-
-
 def test_deploy_failed_deploy_and_rollback_under_load_fail_no_request(
     bench: Bench, written: Site
 ) -> None:
     settled = written.deploy(bench.release, "--tags", "release")
     assert settled.returncode == 0, settled.stdout[-6000:]
-    keys = [written.key(f"load{number}") for number in range(6)]
+    keys = [written.key(f"load{number}") for number in range(10)]
     newer = variant(bench.release, "ai_investment/newer.txt", "newer")
     broken = variant(
         bench.release, "ai_investment/app.py", "raise SystemExit('broken on purpose')\n"
@@ -64,7 +55,7 @@ def test_deploy_failed_deploy_and_rollback_under_load_fail_no_request(
     assert done.returncode == 0, done.stdout[-6000:]
     assert written.serving()[1] == newer
     proven(load)
-    assert load.reconnects > 0
+    reconnects = load.reconnects
 
     for bad in (broken, deaf):
         with Load(written.machine.address, keys) as load:
@@ -81,3 +72,4 @@ def test_deploy_failed_deploy_and_rollback_under_load_fail_no_request(
     assert done.returncode == 0, done.stdout[-6000:]
     assert written.serving()[1] == bench.release
     proven(load)
+    assert reconnects + load.reconnects > 0
