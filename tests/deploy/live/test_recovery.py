@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import time
 
-import httpx
 import pytest
 
-from tests.deploy.live.conftest import BUCKET, Bench
+from tests.deploy.live.conftest import Bench
 from tests.deploy.live.machine import CACHE, Machine
 from tests.deploy.live.site import Site, call, client, play
 
@@ -88,6 +87,7 @@ def test_a_lost_host_comes_back_from_its_backup_on_another_one(bench: Bench) -> 
 def test_a_damaged_and_a_half_written_backup_are_noticed_and_alert(bench: Bench) -> None:
     site, machine, store = bench.site, bench.site.machine, bench.store
     site.write()  # the inventory named the other host
+    machine.ssh("ai-investment-backup prepare && ai-investment-backup run")
     # Half-written: the store goes away in the middle. No success is recorded, and nothing is listed.
     machine.ssh(
         'mv /usr/bin/restic /usr/bin/restic.real && printf \'#!/bin/sh\\ncase "$*" in *" backup "*) timeout -s KILL 0.3 /usr/bin/restic.real "$@";; *) exec /usr/bin/restic.real "$@";; esac\\n\' > /usr/bin/restic && chmod 755 /usr/bin/restic'
@@ -102,18 +102,12 @@ def test_a_damaged_and_a_half_written_backup_are_noticed_and_alert(bench: Bench)
     assert machine.ssh("ai-investment-backup list | tail -1").stdout == before
 
     # Damaged: bytes of a pack are turned in the store.
-    listing = httpx.get(
-        f"{store.url}/{BUCKET}",
-        params={"prefix": "ai-investment/data/", "list-type": "2"},
-        trust_env=False,
-    ).text
+    listing = store.ask("GET", "", prefix="ai-investment/data/").decode()
     keys = re.findall(r"<Key>([^<]+)</Key>.*?<Size>(\d+)</Size>", listing, re.S)
     key, _ = max(keys, key=lambda item: int(item[1]))
-    pack = bytearray(httpx.get(f"{store.url}/{BUCKET}/{key}", trust_env=False).content)
+    pack = bytearray(store.ask("GET", key))
     pack[len(pack) // 2] ^= 0xFF
-    httpx.put(
-        f"{store.url}/{BUCKET}/{key}", content=bytes(pack), trust_env=False
-    ).raise_for_status()
+    store.ask("PUT", key, bytes(pack))
     checked = machine.ssh("ai-investment-backup check", check=False)
     assert checked.returncode != 0
     assert metric(machine, "ai_investment_backup_check_success") == 0
