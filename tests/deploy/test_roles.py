@@ -79,7 +79,12 @@ def test_hosts_meet_on_their_private_addresses(edge_of_several: dict[str, str]) 
     assert "CHROMA_URL=http://10.0.0.31:8001" in edge_of_several["app/environment"]
     assert "server 10.0.0.12:8100" in edge_of_several["app/upstream.conf"]
     assert "listen 10.0.0.11:8100;" in edge_of_several["nginx/nginx.conf"]
-    assert "allow 10.0.0.12;" in edge_of_several["nginx/nginx.conf"]
+    # A host meets itself there too: Prometheus reads the API beside it, processes their own stores.
+    for address in ("127.0.0.1", "10.0.0.11", "10.0.0.12"):
+        assert f"allow {address};" in edge_of_several["nginx/nginx.conf"]
+        assert (
+            f"ai_investment {address}/32 scram-sha-256" in edge_of_several["postgresql/pg_hba.conf"]
+        )
     for peer in ("10.0.0.11:8100", "10.0.0.12:8100", "10.0.0.31:9100"):
         assert peer in edge_of_several["monitoring/prometheus.yml"]
 
