@@ -72,6 +72,8 @@ class Machine:
 
     def create(self) -> None:
         """Start from the untouched base system; what an earlier run left is gone."""
+        if self._link.exists():
+            self.stop()
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.parent.mkdir(parents=True, exist_ok=True)
         run("cp", "-a", "--reflink=auto", base_system(), self.root)

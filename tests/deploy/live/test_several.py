@@ -19,11 +19,13 @@ def pair(bench: Bench) -> Iterator[Site]:
     edge = Machine("invest-3", 3)
     edge.create()
     edge.start()
-    site = Site(bench.site.folder, bench.site.machine, bench.site.settings, [edge])
-    done = site.deploy(bench.release)
-    assert done.returncode == 0, done.stdout[-6000:]
-    yield site
-    edge.stop()
+    try:
+        site = Site(bench.site.folder, bench.site.machine, bench.site.settings, [edge])
+        done = site.deploy(bench.release)
+        assert done.returncode == 0, done.stdout[-6000:]
+        yield site
+    finally:
+        edge.stop()
     alone = bench.site.deploy(bench.release)
     assert alone.returncode == 0, alone.stdout[-6000:]
 
