@@ -14,6 +14,7 @@ import asyncio
 import json
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from ai_investment.adapters.minilm import MiniLM, load_minilm
 from ai_investment.adapters.redis import connect_redis
 from ai_investment.content.jobs import index_document
 from ai_investment.content.models import Document, DocumentVersion, PassageRow
-from ai_investment.content.revisions import passage_words
+from ai_investment.content.revisions import lead_words, passage_words
 from ai_investment.db import Database, db_now
 from ai_investment.ids import new_id
 from ai_investment.jobs.bell import Bell
@@ -87,13 +88,24 @@ async def indexed(database: Database, bell: Bell, use: Use, slots: int) -> float
 
 
 async def texts_of(database: Database, versions: list[str]) -> list[str]:
+    """What was embedded: every passage, and the beginning of every document that has several."""
     query = (
-        sa.select(DocumentVersion.title, PassageRow.heading, PassageRow.text)
+        sa.select(DocumentVersion.id, DocumentVersion.title, PassageRow.heading, PassageRow.text)
         .join(DocumentVersion, DocumentVersion.id == PassageRow.version_id)
         .where(PassageRow.version_id.in_(versions))
     )
+    beginnings = sa.select(DocumentVersion.id, DocumentVersion.title, DocumentVersion.text).where(
+        DocumentVersion.id.in_(versions)
+    )
     async with database.reading() as read:
-        return [passage_words(*row) for row in await read.execute(query)]
+        passages = (await read.execute(query)).all()
+        count = Counter(row.id for row in passages)
+        leads = [
+            lead_words(row.title, row.text or "")
+            for row in await read.execute(beginnings)
+            if count[row.id] > 1
+        ]
+    return [*(passage_words(row.title, row.heading, row.text) for row in passages), *leads]
 
 
 def bare(model: MiniLM, texts: list[str]) -> float:
