@@ -155,7 +155,7 @@ def _fused(
     cosine = {hit.passage_id: hit.score for hit in by_meaning if hit.passage_id in live}
     bm25 = {hit.passage_id: hit.score for hit in by_words if hit.passage_id in live}
     meaning, words = scaled(cosine), scaled(bm25)
-    unlike = min(meaning.values(), default=0.0), min(words.values(), default=0.0)
+    unlike = _unlike(meaning), _unlike(words)
     ranked = [
         Ranked(
             key,
@@ -171,6 +171,11 @@ def _fused(
         for key, row in live.items()
     ]
     return sorted(ranked, key=lambda item: (-item.score, item.passage_id))
+
+
+def _unlike(scores: Mapping[str, float]) -> float:
+    """What counts for something that is no candidate: at most as much as the last one, however few there are."""
+    return min(0.0, *scores.values()) if scores else 0.0
 
 
 def scaled(scores: Mapping[str, float]) -> dict[str, float]:
@@ -197,7 +202,7 @@ def by_document(ranking: Ranking) -> list[Ranked]:
         best.setdefault(item.document_id, item)
     cosine, bm25 = (highest(ranking, name) for name in ("cosine", "bm25"))
     meaning, words = scaled(cosine), scaled(bm25)
-    unlike = min(meaning.values(), default=0.0), min(words.values(), default=0.0)
+    unlike = _unlike(meaning), _unlike(words)
     scored = [
         msgspec.structs.replace(
             item,
