@@ -26,6 +26,9 @@ from tests.deploy.conftest import ROOT
 from tests.deploy.upstream_app import WORDS
 from tests.services import Process, free_port, wait_until
 
+# Ansible renders the configuration first, which takes a while on a busy machine.
+pytestmark = pytest.mark.timeout(600)
+
 DOMAIN = "invest.example.org"
 CASE = ROOT / "tests" / "cases" / "sse-proxy-buffer"
 

@@ -7,11 +7,15 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from ai_investment.jobs.worker import DRAIN_SECONDS
 from ai_investment.settings import read_settings
 from tests.deploy.conftest import ROOT
+
+# Ansible and its lint take half a minute of processor, which a busy machine may not have at once.
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_shell_of_hosts_and_of_recipes_is_clean(one_host: dict[str, str], tmp_path: Path) -> None:
