@@ -73,7 +73,7 @@ async def generation(
 async def begin(db: Db, embedder: Embedder, asked_at: datetime) -> Generation | None:
     """The generation to build: one that was broken off, or the next.
 
-    None: one that was begun since `asked_at` serves already.
+    None: one that was begun since `asked_at`, or at the same time, serves already.
     """
     if await generation(db, embedder, sa.and_(SERVING, VectorCollection.created_at >= asked_at)):
         return None
@@ -85,10 +85,18 @@ async def begin(db: Db, embedder: Embedder, asked_at: datetime) -> Generation | 
     build = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
     row = new_generation(embedder, (await db.scalar(last) or 0) + 1)
     await db.execute(build(VectorCollection).values(**row, serving=False).on_conflict_do_nothing())
-    begun = await generation(db, embedder, BUILDING)
-    if begun is None:  # another one was begun at the same time, and serves
-        raise AnotherWriter
-    return begun
+    return await generation(db, embedder, BUILDING)
+
+
+async def keep(db: Db, embedder: Embedder) -> None:
+    """Note that a worker has this model."""
+    await db.execute(
+        sa.update(VectorCollection)
+        .where(
+            VectorCollection.model == vectors_name(embedder), VectorCollection.retired_at.is_(None)
+        )
+        .values(kept_at=db_now())
+    )
 
 
 async def move(db: Db, name: str, at: At, to: At) -> At:

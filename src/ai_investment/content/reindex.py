@@ -21,6 +21,7 @@ from ai_investment.content.generations import (
     begin,
     complete,
     generation,
+    keep,
     move,
     retire,
 )
@@ -171,7 +172,10 @@ async def want_index(db: Db, embedder: Embedder) -> None:
     """See to it that every index in use gets everything that is live: this model's is built when it has
     none, and those that are behind are brought up by workers that have their model.
     """
+    # A job for this model may have waited for long: from now on the model is in use.
+    await keep(db, embedder)
     if await serving_collection(db, embedder) is None and await db.scalar(sa.select(ANYTHING_LIVE)):
+        await begin(db, embedder, datetime.now(UTC))
         await enqueue(db, None, rebuild_index, model=vectors_name(embedder))
     behind = sa.select(VectorCollection.model).where(
         VectorCollection.serving, VectorCollection.seen_revision < _EVERYTHING
