@@ -7,8 +7,10 @@ import itertools
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -118,7 +120,11 @@ async def database(database_url: str, bell: Bell) -> AsyncIterator[Database]:
 
 
 def environment(
-    backend: str, request: pytest.FixtureRequest, folder: Path, redis: RedisServer
+    backend: str,
+    request: pytest.FixtureRequest,
+    folder: Path,
+    redis: RedisServer,
+    chroma: ChromaServer,
 ) -> dict[str, str]:
     """Settings of an installation on real services."""
     models: Path = request.getfixturevalue("models")
@@ -127,7 +133,7 @@ def environment(
     return {
         "DATABASE_URL": new_database(backend, request, folder),
         "REDIS_URL": redis.url,
-        "CHROMA_URL": request.getfixturevalue("chroma").url,
+        "CHROMA_URL": chroma.url,
         "AI_INVESTMENT_DATA_DIRECTORY": str(folder / "data"),
         "SECRET_KEY": "a-secret-for-tests-that-is-long-enough",
         "JWT_SECRET_KEY": "another-secret-for-tests-long-enough",
@@ -141,21 +147,38 @@ def site() -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
-def installation(
+@pytest.fixture(scope="session")
+def installations(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, site: Site
-) -> Iterator[Installation]:
+) -> Iterator[Callable[[str], Installation]]:
+    """A whole installation on each database, with the library, made when it is first asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def get(backend: str) -> Installation:
+            folder = tmp_path_factory.mktemp(f"installation-{backend}")
+            redis, chroma = RedisServer(folder), ChromaServer(folder)
+            stack.callback(redis.process.kill)
+            stack.callback(chroma.process.kill)
+            env = environment(backend, request, folder, redis, chroma) | {
+                "FETCH_ALLOWED_PRIVATE_HOSTS": site.host,
+                "FETCH_CONTACT": "ops@example.org",
+            }
+            installation = Installation(folder, env)
+            stack.callback(installation.stop)
+            installation.start("api", *WORKERS)
+            installation.load_library()
+            return installation
+
+        yield get
+
+
+@pytest.fixture(params=BACKENDS)
+def installation(
+    request: pytest.FixtureRequest, installations: Callable[[str], Installation]
+) -> Installation:
     """A whole installation, shared by the tests of a session: use own keys, documents, conversations."""
-    folder = tmp_path_factory.mktemp(f"installation-{request.param}")
-    redis = RedisServer(folder)
-    env = environment(request.param, request, folder, redis)
-    env |= {"FETCH_ALLOWED_PRIVATE_HOSTS": site.host, "FETCH_CONTACT": "ops@example.org"}
-    installation = Installation(folder, env)
-    installation.start("api", *WORKERS)
-    installation.load_library()
-    yield installation
-    installation.stop()
-    redis.process.kill()
+    return installations(request.param)
 
 
 @pytest.fixture
@@ -165,28 +188,43 @@ def api(installation: Installation) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def admin(installation: Installation) -> Iterator[httpx.Client]:
     with installation.client(installation.key("admin")) as client:
         yield client
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
-def written_scene(
+@pytest.fixture(scope="session")
+def scenes(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Scene]:
-    folder = tmp_path_factory.mktemp(f"scene-{request.param}")
-    redis = RedisServer(folder)
-    with model_server(reply()) as model:
-        env = environment(request.param, request, folder, redis)
-        env |= {"OPENAI_API_KEY": "sk-test-canary", "OPENAI_BASE_URL": model.server.base_url}
-        installation = Installation(folder, env)
-        installation.start(*PROCESSES)
-        with installation.client(installation.key("admin")) as client:
+) -> Iterator[Callable[[str], Scene]]:
+    """A scene on each database, made when it is first asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def get(backend: str) -> Scene:
+            folder = tmp_path_factory.mktemp(f"scene-{backend}")
+            redis, chroma = RedisServer(folder), ChromaServer(folder)
+            stack.callback(redis.process.kill)
+            stack.callback(chroma.process.kill)
+            model = stack.enter_context(model_server(reply()))
+            env = environment(backend, request, folder, redis, chroma) | {
+                "OPENAI_API_KEY": "sk-test-canary",
+                "OPENAI_BASE_URL": model.server.base_url,
+            }
+            installation = Installation(folder, env)
+            stack.callback(installation.stop)
+            installation.start(*PROCESSES)
+            client = stack.enter_context(installation.client(installation.key("admin")))
             ingested(client, "wombat.md", DOCUMENT, "text/markdown")
-            yield Scene(installation, redis, model, client)
-        installation.stop()
-        redis.process.kill()
+            return Scene(installation, redis, model, client)
+
+        yield get
+
+
+@pytest.fixture(params=BACKENDS)
+def written_scene(request: pytest.FixtureRequest, scenes: Callable[[str], Scene]) -> Scene:
+    return scenes(request.param)
 
 
 @pytest.fixture

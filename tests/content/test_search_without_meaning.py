@@ -64,7 +64,7 @@ def ground(
 ) -> Iterator[Ground]:
     folder = tmp_path_factory.mktemp("ground")
     redis, chroma = RedisServer(folder), ChromaServer(folder)
-    env = environment("sqlite", request, folder, redis) | {"CHROMA_URL": chroma.url}
+    env = environment("sqlite", request, folder, redis, chroma)
     installation = Installation(folder, env)
     installation.start("api", "answers", "embeddings", "pipeline")
     with installation.client(installation.key("admin")) as admin:

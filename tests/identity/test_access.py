@@ -14,7 +14,7 @@ from ai_investment.db import Database
 from ai_investment.identity.models import ApiKey
 from tests.conftest import environment
 from tests.installation import Installation
-from tests.services import RedisServer
+from tests.services import ChromaServer, RedisServer
 
 LIST = "/api/v1/jobs"
 
@@ -111,7 +111,8 @@ def embedded(
     """An API alone that lets the person at this computer in without a key."""
     folder = tmp_path_factory.mktemp("embedded")
     redis: RedisServer = request.getfixturevalue("redis_server")
-    env = environment("sqlite", request, folder, redis)
+    chroma: ChromaServer = request.getfixturevalue("chroma")
+    env = environment("sqlite", request, folder, redis, chroma)
     installation = Installation(folder, {**env, "AI_INVESTMENT_LOCAL_USER": "true"})
     installation.start("api")
     yield installation
