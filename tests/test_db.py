@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from ai_investment.compiled import Compiled
 from ai_investment.db import Database, db_now, outbox
 from ai_investment.identity.models import UserRow
+from tests.conftest import new_database
+from tests.services import PostgresServer
 
 
 async def test_the_databases_clock_is_utc_aware_and_can_be_moved(database: Database) -> None:
@@ -89,8 +94,6 @@ async def test_a_failing_publisher_does_not_undo_the_commit(database_url: str) -
 
 
 async def test_writers_wait_for_each_other_instead_of_failing(database_url: str) -> None:
-    import asyncio
-
     database = Database(database_url)
     async with database.transaction() as db:
         db.add(UserRow(id="usr_a", role="user", name="", created_at=db_now()))
@@ -105,4 +108,40 @@ async def test_writers_wait_for_each_other_instead_of_failing(database_url: str)
         assert sorted((await read.execute(sa.select(UserRow.name))).scalar_one()) == list(
             "abcdefgh"
         )
+    await database.dispose()
+
+
+def renaming(database: Database) -> Compiled:
+    table: Any = UserRow.__table__
+    named = sa.update(table).values(name=sa.bindparam("wanted", ""))
+    return Compiled(named.returning(table.c.id, table.c.created_at), database.engine.dialect)
+
+
+async def test_a_statement_alone_is_committed_and_its_rows_have_our_types(
+    database_url: str,
+) -> None:
+    database = Database(database_url)
+    async with database.transaction() as db:
+        db.add(UserRow(id="usr_a", role="user", name="", created_at=db_now()))
+    statement = renaming(database)
+    found = await asyncio.gather(*(database.alone(statement, wanted=it) for it in "abcdefgh"))
+    assert all(rows[0][0] == "usr_a" and rows[0][1].tzinfo is UTC for rows in found)
+    async with database.reading() as read:
+        assert (await read.execute(sa.select(UserRow.name))).scalar_one() in "abcdefgh"
+    await database.dispose()
+
+
+async def test_a_lost_connection_costs_one_statement_alone_and_not_the_next(
+    migrated_postgres: PostgresServer, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    database = Database(new_database("postgresql", request, tmp_path))
+    statement = renaming(database)
+    await database.alone(statement, wanted="a")
+    migrated_postgres.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test%'"
+    )
+    with pytest.raises(sa.exc.SQLAlchemyError) as failed:
+        await database.alone(statement, wanted="hidden words")
+    assert "hidden words" not in str(failed.value)
+    assert await database.alone(statement, wanted="b") == []
     await database.dispose()

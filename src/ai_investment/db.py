@@ -21,6 +21,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeDecorator
 
+from ai_investment.compiled import Compiled
+
 log = logging.getLogger(__name__)
 
 Db = AsyncSession
@@ -142,9 +144,8 @@ class Database:
         self, url: str, after_commit: AfterCommit | None = None, *, pool_size: int = 10
     ) -> None:
         self.engine = _create_engine(async_url(url), pool_size)
-        # SQLite commits cheaply, and its driver's isolation level must stay untouched.
-        autocommit = {"isolation_level": "AUTOCOMMIT"} if self.engine.name == "postgresql" else {}
-        self._single = self.engine.execution_options(**autocommit)
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._kept: AsyncConnection | None = None
         self._after_commit = after_commit
 
     @asynccontextmanager
@@ -159,11 +160,32 @@ class Database:
                 except Exception as cause:
                     log.warning("after-commit publish failed: %s", type(cause).__name__)
 
-    @asynccontextmanager
-    async def single(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for one writing statement, which begins and commits in its own round trip."""
-        async with self._single.begin() as connection:
-            yield connection
+    async def alone(self, statement: Compiled, **values: Any) -> list[tuple[Any, ...]]:
+        """Run one writing statement as a transaction of its own; returns its rows.
+
+        On PostgreSQL in one round trip on a connection that is kept for it: in an idle process a pool
+        and a cursor cost more than the database needs. Raises SQLAlchemyError, OSError.
+        """
+        if self.engine.name == "sqlite":
+            async with self.engine.begin() as connection:
+                return await statement.run(connection, **values)
+        kept, self._kept = self._kept, None
+        kept = kept or await self._autocommit.connect()
+        try:
+            driver: Any = (await kept.get_raw_connection()).driver_connection
+            rows = await driver.fetch(statement.text, *statement.parameters(values))
+        except BaseException as cause:
+            await kept.invalidate()
+            if isinstance(cause, _driver_errors(self.engine)):
+                raise sa.exc.OperationalError(
+                    statement.text, None, cause, hide_parameters=True
+                ) from cause
+            raise
+        if self._kept is None:
+            self._kept = kept
+        else:
+            await kept.close()
+        return statement.decoded(rows)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Read]:
@@ -172,45 +194,19 @@ class Database:
             yield await connection.execution_options(ai_investment_read_only=True)
 
     async def dispose(self) -> None:
+        if self._kept is not None:
+            await self._kept.close()
         await self.engine.dispose()
-
-
-class Compiled:
-    """A statement with RETURNING, compiled once. In an idle process, where no cache is warm, putting a
-    statement together and taking its rows apart costs several times what the database needs for it.
-    """
-
-    def __init__(self, statement: sa.UpdateBase, dialect: sa.Dialect) -> None:
-        compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-        self._text = str(compiled)
-        self._names = tuple(compiled.positiontup or ())
-        self._fixed = dict(compiled.params)
-        open_ = {name: compiled.binds[name] for name in self._names if name in compiled.binds}
-        kinds = {name: bound.type.dialect_impl(dialect) for name, bound in open_.items()}
-        coders = [(name, kind.bind_processor(dialect)) for name, kind in kinds.items()]
-        self._encode = {name: encode for name, encode in coders if encode}
-        types = [column.type.dialect_impl(dialect) for column in statement.exported_columns]
-        self._decode = [kind.result_processor(dialect, None) for kind in types]
-
-    async def run(self, connection: AsyncConnection, **values: Any) -> list[tuple[Any, ...]]:
-        """Its rows. `values` are those of the parameters that were left open."""
-        filled = {**self._fixed, **values}
-        for name, encode in self._encode.items():
-            filled[name] = encode(filled[name])
-        parameters = tuple(filled[name] for name in self._names)
-        rows = (await connection.exec_driver_sql(self._text, parameters)).all()
-        return [
-            tuple(
-                decode(value) if decode else value
-                for decode, value in zip(self._decode, row, strict=True)
-            )
-            for row in rows
-        ]
 
 
 def outbox(db: Db) -> list[Any]:
     """The list of things to publish after this transaction's commit."""
     return cast(list[Any], db.info.setdefault("outbox", []))
+
+
+def _driver_errors(engine: AsyncEngine) -> tuple[type[Exception], ...]:
+    asyncpg: Any = engine.dialect.dbapi
+    return (asyncpg.asyncpg.PostgresError, asyncpg.asyncpg.InterfaceError)
 
 
 def _create_engine(url: sa.URL, pool_size: int) -> AsyncEngine:

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from ai_investment.db import Compiled, Database, Db, db_now, outbox
+from ai_investment.compiled import Compiled
+from ai_investment.db import Database, Db, db_now, outbox
 from ai_investment.jobs.enqueue import Changed, Ring
 from ai_investment.jobs.errors import LeaseLost
 from ai_investment.jobs.models import (
@@ -67,8 +68,7 @@ async def claim(
     a worker that knows it. Two claims at once never get the same job.
     """
     statement = _statement(database.engine.dialect, tuple(kinds))
-    async with database.single() as connection:
-        rows = await statement.run(connection, wanted=queue, free=limit, most=suspicion)
+    rows = await database.alone(statement, wanted=queue, free=limit, most=suspicion)
     return [Claimed(*row) for row in rows]
 
 

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from ai_investment.db import Compiled, Db, db_epoch, db_now, outbox
+from ai_investment.compiled import Compiled
+from ai_investment.db import Db, db_epoch, db_now, outbox
 from ai_investment.ids import new_id
 from ai_investment.jobs.declare import JobKind
 from ai_investment.jobs.errors import TooManyJobs
