@@ -18,6 +18,7 @@ from ai_investment.answers.safety.gate import Gate
 from ai_investment.chat.jobs import answer_message
 from ai_investment.content.dense import LocalDense
 from ai_investment.content.lexical import Follower
+from ai_investment.content.remembering import Remembering
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.worker import QueueWorker
@@ -35,7 +36,8 @@ class Resources:
 
 @asynccontextmanager
 async def resources(settings: Settings, database: Database, bell: Bell) -> AsyncIterator[Resources]:
-    embedder = load_minilm(settings.model_cache)
+    # Two threads: somebody waits for each answer.
+    embedder = Remembering(load_minilm(settings.model_cache, threads=2))
     gate = Gate(Classifier(embedder))
     async with (
         ChromaVectors(settings.chroma_url) as vectors,

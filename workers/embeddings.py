@@ -13,6 +13,7 @@ from ai_investment.adapters.minilm import MiniLM, load_minilm
 from ai_investment.content.dense import LocalDense
 from ai_investment.content.jobs import index_document
 from ai_investment.content.reindex import check_index, follow_index, rebuild_index, want_index
+from ai_investment.content.remembering import Remembering
 from ai_investment.content.remote import BUDGET, answer_searches
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
@@ -33,7 +34,7 @@ async def resources(settings: Settings, database: Database, bell: Bell) -> Async
         await want_index(db, embedder)
     async with ChromaVectors(settings.chroma_url) as vectors:
         await vectors.load()
-        dense = LocalDense(database, embedder, vectors, seconds=BUDGET)
+        dense = LocalDense(database, Remembering(embedder), vectors, seconds=BUDGET)
         answering = asyncio.create_task(answer_searches(bell.redis, dense))
         try:
             yield Resources(embedder, vectors)

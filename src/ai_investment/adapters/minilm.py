@@ -111,6 +111,8 @@ def load_minilm(cache: Path, *, threads: int = 1) -> MiniLM:
     graph = _find_graph(cache) or _store_graph(cache)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
+    # Threads that wait for more in a loop would take the processor from others.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # A memory pattern is kept for every input shape seen, and texts come in all lengths.
     options.enable_mem_pattern = False
     session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _PASSAGES = 6
 # Embedding is what costs time: only the likeliest blocks, and of each what its first lines say.
-_EMBEDDED, _WORDS = 10, 48
+_EMBEDDED, _WORDS = 6, 48
 _LONGEST_LIST = 10
 _IN_A_ROW = 3
 _DEFINING = re.compile(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Protocol
 
 from ai_investment.content.query import Question
@@ -20,8 +19,6 @@ from ai_investment.db import Database
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-_CACHED = 1000
 
 
 class DenseUnavailable(Exception):
@@ -47,7 +44,6 @@ class LocalDense:
         self._embedder = embedder
         self._vectors = vectors
         self._seconds = seconds
-        self._cache: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
 
     async def nearest(self, question: Question, limit: int) -> list[Hit]:
         try:
@@ -69,14 +65,6 @@ class LocalDense:
         texts = [question.last]
         if question.earlier:
             texts.append(question.asked)
-        missing = [text for text in texts if text not in self._cache]
-        if missing:
-            embedded = await asyncio.to_thread(self._embedder.embed, missing)
-            self._cache.update(zip(missing, embedded, strict=True))
-        for text in texts:
-            self._cache.move_to_end(text)
-        mixed: NDArray[np.float32] = sum(self._cache[text] for text in texts)  # type: ignore[assignment]
-        while len(self._cache) > _CACHED:
-            self._cache.popitem(last=False)
+        mixed = (await asyncio.to_thread(self._embedder.embed, texts)).sum(axis=0)
         unit: NDArray[np.float32] = mixed / float(mixed @ mixed) ** 0.5
         return unit
