@@ -12,9 +12,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import textstat
-
 from ai_investment.answers.quantities import quantities, vouches
+from ai_investment.content.sources.analyse import reading_grade
 from ai_investment.evaluation.answers import library
 from benchmarks.page import write_section
 
@@ -85,7 +84,7 @@ def _scores(asked: Asked) -> list[str]:
         ("citation recall (answers that cite such an article)", _share([any(it["document_id"] in prompt["expected"] for it in answer["citations"]) for prompt, answer in told])),
         ("quote exactness (quotes that stand letter by letter in their article)", _share([it["quote"] in articles[it["document_id"]] for it in every])),
         ("number traceability (numbers that a quote, a calculation or the question has)", _share(numbers)),
-        *((f"reading grade, {group} (Flesch-Kincaid, mean)", f"{mean(found):.1f}") for group, found in sorted(grades.items())),
+        *((f"reading grade, {group} (Coleman-Liau, mean)", f"{mean(found):.1f}") for group, found in sorted(grades.items())),
     ]  # fmt: skip
     return [
         "| measure | value |",
@@ -122,7 +121,7 @@ def _grade(text: str) -> float:
     """Of the words alone: a list item counts as a sentence, the next step does not count."""
     plain = re.sub(r"\[\d+\]|[*>“”|]", " ", text.split("\n**")[0])
     plain = re.sub(r"^\s*(?:-|\d+\.)\s+", "", plain, flags=re.MULTILINE)
-    return float(textstat.flesch_kincaid_grade(plain))
+    return reading_grade(plain)
 
 
 if __name__ == "__main__":
