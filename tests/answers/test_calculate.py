@@ -15,6 +15,12 @@ from ai_investment.answers.calculate import recognise
 from ai_investment.answers.models import Computed
 
 ASKED: list[tuple[str, str, dict[str, Any], str]] = [
+    ("How long until I have 2000 if I save 50 a month?", "savings_goal",
+     {"goal": 2000, "annual_rate": 0, "periods_per_year": 12, "deposit_per_period": 50}, "after 40 months. That is without interest"),
+    ("how many weeks to save $305 with 20 dollars a week pocket money", "savings_goal",
+     {"goal": 305, "annual_rate": 0, "periods_per_year": 52, "deposit_per_period": 20}, "$305 after 16 weeks"),
+    ("How much do I need to save each month to have 2000 in 2 years?", "savings_goal",
+     {"goal": 2000, "annual_rate": 0, "years": 2}, "takes 83.33 every month"),
     ("100 a month at 5% for 10 years?", "compound_interest",
      {"principal": 0, "annual_rate": 0.05, "years": 10, "periods_per_year": 12, "deposit_per_period": 100}, "15,528.23"),
     ("if I invest $1,000 at 7% for 30 years", "compound_interest",
@@ -70,6 +76,9 @@ NOT_ASKED = [
     "What is the rule of 72?",
     # A number that is needed is not there.
     "100 a month for 10 years",
+    "How long until I have 2000 if I invest 50 a month?",
+    "How much must I save in an account each month to have 2000 in 2 years?",
+    "I save 50 a month. How long?",
     "How much will I have at 5% for 10 years?",
     "How long to double my money?",
     "What's my monthly payment on a 20k loan over 5 years?",
@@ -173,7 +182,9 @@ def test_every_explanation_says_that_a_rate_is_no_promise_and_shows_its_result()
     for question, name, *_ in ASKED:
         done = plainly(question)
         if name in ("compound_interest", "savings_goal", "fee_drag", "inflation"):
-            assert "an assumption, not a promise" in done.explanation
+            no_rate = done.inputs.get("annual_rate") == 0
+            said = "without interest" if no_rate else "an assumption, not a promise"
+            assert said in done.explanation
         assert not re.search(r"\d{4,}(?!\d*%)", done.explanation.replace(",", "x")), (
             done.explanation
         )

@@ -45,7 +45,7 @@ _NO_PLAIN_LOAN = re.compile(
     r"\b(?:down ?payment|interest[- ]only|extra|early|balloon|refinanc\w+|card|already|left)\b"
 )
 _TIME = re.compile(
-    r"\b(?:how (?:long|many (?:years|months)|soon)|when (?:will|would|do|can|could|does)|years? (?:does|will|would) it take|time to)\b"
+    r"\b(?:how (?:long|many (?:years|months|weeks|days)|soon)|when (?:will|would|do|can|could|does)|years? (?:does|will|would) it take|time to)\b"
 )
 _TIMES = {"doubl": 2, "tripl": 3, "quadrupl": 4}
 _MULTIPLE = re.compile(r"\b(doubl|tripl|quadrupl)(?:e|es|ed|ing)\b")
@@ -55,6 +55,12 @@ _RATE = re.compile(
 )
 _SAVE = re.compile(
     r"\bhow much\b.*\b(?:sav(?:e|ing)|invest|put|set|deposit|contribute|pay|need|have to)\b|\bwhat (?:deposit|contribution)\b"
+)
+_PUT_BY = re.compile(
+    r"\bsav(?:e|es|ing)\b|\b(?:put|set|lay)(?:ting)? (?:by|aside|away)\b|\bpocket money\b|\ballowance\b"
+)
+_PUT_TO_WORK = re.compile(
+    r"\b(?:invest\w*|stocks?|shares?|funds?|etfs?|crypto|bitcoin|interest|returns?|accounts?|bank)\b"
 )
 _AVERAGE = re.compile(
     r"\baverage (?:\w+ )?(?:cost|price)\b|\bcost basis\b|\baverage(?:d)? (?:up|down)\b|\bcost average\b"
@@ -225,8 +231,14 @@ def _rate(asked: Asked, known: Roles) -> Sum | None:
 
 
 def _goal(asked: Asked, known: Roles) -> Sum | None:
-    """How long it takes to reach an amount, or what to pay in to reach it in time."""
-    if len(asked.percents) != 1 or (known.growth is None and _FEES.search(asked.text)):
+    """How long it takes to reach an amount, or what to pay in to reach it in time.
+
+    Money that is only put by earns nothing; of what is invested the rate has to be said.
+    """
+    put_by = _PUT_BY.search(asked.text) and not _PUT_TO_WORK.search(asked.text)
+    if not (len(asked.percents) == 1 or (put_by and not asked.percents)):
+        return None
+    if known.growth is None and _FEES.search(asked.text):
         return None
     if _LOAN.search(asked.text) or _INFLATION.search(asked.text):
         return None
@@ -239,7 +251,7 @@ def _goal(asked: Asked, known: Roles) -> Sum | None:
     per_year = Decimal(known.loose[0])
     if known.compounding not in (None, known.loose[0]) or known.rate_per_year != 1:
         return None
-    inputs = {"goal": others[-1], "annual_rate": asked.percents[0], "years": asked.years[0],
+    inputs = {"goal": others[-1], "annual_rate": _rate_of(asked), "years": asked.years[0],
               "periods_per_year": per_year}  # fmt: skip
     if len(others) == 2:
         inputs["principal"] = others[0]
@@ -256,13 +268,17 @@ def _time_to(asked: Asked, known: Roles, others: list[Decimal]) -> Sum | None:
     timing = known.timing()
     if timing is None:
         return None
-    inputs = {"goal": others[-1], "annual_rate": asked.percents[0] * known.rate_per_year,
+    inputs = {"goal": others[-1], "annual_rate": _rate_of(asked) * known.rate_per_year,
               "periods_per_year": Decimal(timing)}  # fmt: skip
     if len(others) == 2:
         inputs["principal"] = others[0]
     if known.deposit:
         inputs["deposit_per_period"] = asked.amounts[known.deposit[0]]
     return Sum("savings_goal", inputs)
+
+
+def _rate_of(asked: Asked) -> Decimal:
+    return asked.percents[0] if asked.percents else Decimal(0)
 
 
 def _growth(asked: Asked, known: Roles) -> Sum | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -92,6 +93,8 @@ def _goal(told: _Told) -> str:
     given, values = told.inputs, told.values
     principal, deposit = given.get("principal"), given.get("deposit_per_period")
     start = f"starting with {told.cash(principal)}" if principal else "starting with nothing"
+    if not given["annual_rate"]:
+        return _put_by(told, start)
     end = f"{_no_promise(told.rate)} {_LEFT_OUT}"
     if "years" in given:
         return (
@@ -104,6 +107,22 @@ def _goal(told: _Told) -> str:
     adding = f" and adding {told.cash(deposit)} {told.every}" if deposit else ""
     return (
         f"Reaching {told.cash(given['goal'])} at {told.rate}, {start}{adding}, takes {long}. {end}"
+    )
+
+
+def _put_by(told: _Told, start: str) -> str:
+    """A goal that is saved for without any interest."""
+    given, deposit = told.inputs, told.values["deposit_per_period"]
+    goal, saving = told.cash(given["goal"]), f"{told.cash(deposit)} {told.every}"
+    if "years" in given:
+        time = _time(given["years"])
+        return f"To have {goal} in {time}, {start} and without interest, takes {saving}. Interest would make it less."
+    unit = told.every.removeprefix("every ")
+    count = ceil(round(float(told.values["years"]) * int(given["periods_per_year"]), 6))
+    time = f"1 {unit}" if count == 1 else f"{count} {unit}s"
+    return (
+        f"Putting by {saving}, {start}, reaches {goal} after {time}. "
+        "That is without interest, which would make it sooner."
     )
 
 
