@@ -38,8 +38,9 @@ _LAYERS = 6
 _HEADS = 12
 _LAYER_NORM_EPSILON = 1e-12
 _CONTRIB = "com.microsoft"  # onnxruntime's own operators: int8 product and fused attention
-# As measured on CPU: 1 is slower for short texts, 16 and 32 for those over 100 tokens.
-_BATCH_SIZE = 8
+# Tokens, padding included: what of a batch does not stay in the processor's cache costs more than the
+# batch saves. As measured: passages one by one are 1.6 times as fast as in eights, short texts are not.
+_BATCH_TOKENS = 192
 
 
 class ModelFileError(RuntimeError):
@@ -71,8 +72,13 @@ class MiniLM:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         # Neighbours of like length need the least padding.
         by_length = sorted(range(len(texts)), key=lambda index: len(token_ids[index]))
-        for start in range(0, len(texts), _BATCH_SIZE):
-            batch = by_length[start : start + _BATCH_SIZE]
+        batch: list[int] = []
+        for index in by_length:
+            if batch and (len(batch) + 1) * len(token_ids[index]) > _BATCH_TOKENS:
+                vectors[batch] = self._run([token_ids[index] for index in batch])
+                batch = []
+            batch.append(index)
+        if batch:
             vectors[batch] = self._run([token_ids[index] for index in batch])
         return vectors
 

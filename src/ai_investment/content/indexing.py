@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from ai_investment.content.chunking import Span
 
-_EMBED_BATCH = 64
+# Small, so that the store writes one batch while the next one is embedded.
+_EMBED_BATCH = 16
 Progress = Callable[[int, int], Awaitable[None]]
 
 
@@ -100,12 +101,24 @@ async def write_vectors(
 ) -> None:
     """Embed the passages of documents into a collection; doing it twice changes nothing."""
     todo = [pair for document in documents for pair in with_lead(document)]
-    for start in range(0, len(todo), _EMBED_BATCH):
-        if progress:
-            await progress(start, len(todo))
-        batch = todo[start : start + _EMBED_BATCH]
-        embedded = await asyncio.to_thread(embed_passages, embedder, batch)
-        await vectors.upsert(collection, [passage.id for _, passage in batch], embedded)
+    leads: dict[str, NDArray[np.float32]] = {}
+    writing: asyncio.Task[None] | None = None
+    try:
+        for start in range(0, len(todo), _EMBED_BATCH):
+            if progress:
+                await progress(start, len(todo))
+            batch = todo[start : start + _EMBED_BATCH]
+            embedded = await asyncio.to_thread(embed_passages, embedder, batch, leads)
+            if writing:
+                await writing
+            ids = [passage.id for _, passage in batch]
+            writing = asyncio.create_task(vectors.upsert(collection, ids, embedded))
+        if writing:
+            await writing
+    finally:
+        if writing and not writing.done():
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
 
 
 def with_lead(document: Words | Change) -> list[tuple[str, LivePassage]]:
@@ -115,16 +128,22 @@ def with_lead(document: Words | Change) -> list[tuple[str, LivePassage]]:
 
 
 def embed_passages(
-    embedder: Embedder, batch: Sequence[tuple[str, LivePassage]]
+    embedder: Embedder,
+    batch: Sequence[tuple[str, LivePassage]],
+    known: dict[str, NDArray[np.float32]] | None = None,
 ) -> NDArray[np.float32]:
     """One vector a passage: half its own, half its document's beginning, which tells what it is about.
 
     Its product with a question's vector is the mean of the two cosines (docs/evaluation.md).
+    `known`: vectors of beginnings, to which those of this batch are added.
     """
-    leads = list(dict.fromkeys(lead for lead, _ in batch if lead))
+    of_lead = {} if known is None else known
+    leads = [
+        lead for lead in dict.fromkeys(lead for lead, _ in batch if lead) if lead not in of_lead
+    ]
     embedded = embedder.embed([*(passage.words for _, passage in batch), *leads])
     vectors = embedded[: len(batch)]
-    of_lead = dict(zip(leads, embedded[len(batch) :], strict=True))
+    of_lead.update(zip(leads, embedded[len(batch) :], strict=True))
     for row, (lead, _) in enumerate(batch):
         if lead:
             vectors[row] = (vectors[row] + of_lead[lead]) / 2
