@@ -21,7 +21,8 @@ import sqlalchemy as sa
 
 from ai_investment.adapters.chroma import ChromaVectors
 from ai_investment.adapters.minilm import load_minilm
-from ai_investment.content.models import Document, DocumentVersion, PassageRow
+from ai_investment.content.indexing import mark_seen
+from ai_investment.content.models import Document, DocumentVersion, PassageRow, VectorCollection
 from ai_investment.content.revisions import next_revision
 from ai_investment.content.vectors import ensure_serving_collection
 from ai_investment.db import Database, db_now
@@ -123,6 +124,8 @@ async def _fill(env: dict[str, str], passages: int) -> None:
                     )
                     made = {} if table is PassageRow else {"created_at": db_now()}
                     await db.execute(sa.insert(table).values(**extra, **made), values)
+                # Its vectors are written: the worker has nothing to embed when it starts.
+                await mark_seen(db, revision, VectorCollection.name == collection)
     await database.dispose()
 
 

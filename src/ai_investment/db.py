@@ -189,7 +189,15 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Read]:
-        """A read-only transaction; it never waits for SQLite's single writer."""
+        """For statements that read; they never wait for SQLite's single writer.
+
+        On PostgreSQL, where each statement sees a moment of its own in any case, without a transaction:
+        its begin and its end are two of three round trips.
+        """
+        if self.engine.name == "postgresql":
+            async with self._autocommit.connect() as connection:
+                yield connection
+            return
         async with self.engine.connect() as connection:
             yield await connection.execution_options(ai_investment_read_only=True)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ai_investment.content.models import Document, DocumentVersion
 from ai_investment.db import Database
-from tests.installation import Installation, ingested
+from tests.installation import Installation, asked, ingested
 
 SEARCH = "/api/v1/content/search"
 
@@ -123,6 +123,22 @@ def test_what_is_for_adults_is_found_by_adults_only(
     assert seen == {
         None: everybody, 12: everybody, 13: {teens}, 17: {teens}, 18: {adults, teens}, 40: {adults, teens},
     }  # fmt: skip
+
+
+def test_what_is_for_adults_is_quoted_to_adults_only(
+    api: httpx.Client, admin: httpx.Client, installation: Installation
+) -> None:
+    text = "A Numbat contract is an agreement between two people about the price of a mine."
+    document = added(admin, "numbat", text)
+    from_source(installation, document, audience="adult")
+
+    def cited(**context: int) -> bool:
+        answer = asked(api, "What is a Numbat contract?", context=context)["result"]
+        return document in [citation["document_id"] for citation in answer["citations"]]
+
+    assert cited(age=40)
+    assert not cited(age=16)
+    assert not cited()
 
 
 def age_of(age: int | None) -> dict[str, int]:
