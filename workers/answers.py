@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ async def resources(settings: Settings, database: Database, bell: Bell) -> Async
     # Two threads: somebody waits for each answer.
     embedder = Remembering(load_minilm(settings.model_cache, threads=2))
     gate = Gate(Classifier(embedder))
+    # What is read and compiled at the first use is so before the first person waits for it.
+    await asyncio.to_thread(gate.screen, "What is a share?")
     async with (
         ChromaVectors(settings.chroma_url) as vectors,
         answerer_of(settings, embedder, database, bell.redis) as answerer,

@@ -29,7 +29,7 @@ def test_a_worker_killed_in_the_middle_of_a_job_ends_in_one_result(scene: Scene)
     scene.model.open_gate()
     job = scene.finished(job_id)
     assert (job["state"], job["attempt"]) == ("succeeded", 2)
-    assert job["result"]["text"] == f"{TEXT} [1]\n\n"
+    assert job["result"]["text"] == f"{TEXT.removesuffix('.')} [1].\n\n"
 
 
 def test_redis_restarted_empty_loses_no_accepted_question(scene: Scene) -> None:
