@@ -20,7 +20,7 @@ check:
 # Install what tests need (Debian packages when root), then run them
 test *ARGS: setup
     UV_PROJECT_ENVIRONMENT=.venv-ansible uv sync --quiet --locked --only-group ansible
-    uv run --group deploy pytest -n 2 --dist loadgroup --no-loadscope-reorder {{ARGS}}
+    uv run --group deploy pytest -n 2 --dist loadfile --no-loadscope-reorder {{ARGS}}
 
 # Debian packages that tests use: redis-server, PostgreSQL, Nginx, Prometheus
 setup:

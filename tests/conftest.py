@@ -29,19 +29,10 @@ from tests.services import ChromaServer, PostgresServer, RedisServer, wait_until
 BACKENDS = ("sqlite", "postgresql")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several test processes: the tests of a file in one of them, all that use an installation
-    in the same one, and first those that start processes, which take the longest."""
-    first = ("installation", "up", "scene", "site", "ground", "grounds")
-
-    def starts(item: pytest.Item) -> bool:
-        return any(name in getattr(item, "fixturenames", ()) for name in first)
-
-    for item in items:
-        shares = "installation" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("installation" if shares else str(item.path)))
-    items.sort(key=starts, reverse=True)
+    """First those that start processes: they take the longest, and nobody should wait for them alone."""
+    first = {"installation", "up", "scene", "site", "ground", "grounds"}
+    items.sort(key=lambda item: first.isdisjoint(getattr(item, "fixturenames", ())))
 
 
 @pytest.fixture(scope="session")

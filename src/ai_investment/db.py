@@ -176,6 +176,7 @@ class Database:
             rows = await driver.fetch(statement.text, *statement.parameters(values))
         except BaseException as cause:
             await kept.invalidate()
+            await kept.close()
             if isinstance(cause, _driver_errors(self.engine)):
                 raise sa.exc.OperationalError(
                     statement.text, None, cause, hide_parameters=True
