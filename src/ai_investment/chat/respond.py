@@ -57,9 +57,9 @@ async def respond(
     async def find(text: str) -> Found:
         in_turn = said is not None and text == verdict.study
         asked = Question(said or text, earlier, rewritten=text) if in_turn else Question(text)
-        # Of whom nothing is known, as little is taken for granted as in a search.
-        filters = Filters(age=0 if reader.age is None else reader.age)
-        found = await find_passages(database, use.dense, use.lexical, asked, filters=filters)
+        found = await find_passages(
+            database, use.dense, use.lexical, asked, filters=Filters(age=reader.age)
+        )
         if searched:
             await searched()
         passages = await with_neighbours(database, found.passages)

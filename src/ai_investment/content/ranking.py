@@ -31,7 +31,8 @@ _WIDEST = 6400
 
 
 class Filters(msgspec.Struct, frozen=True):
-    """None: of any kind; what somebody sent in is an article. `age` leaves out what is not for people of it."""
+    """None: of any kind; what somebody sent in is an article. `age` leaves out what is not for people of it;
+    of nobody known (None) everything that is not for everyone."""
 
     topic: str | None = None
     level: str | None = None
@@ -130,9 +131,8 @@ async def _live(database: Database, ids: list[str], filters: Filters) -> Mapping
     ):
         if wanted is not None:
             query = query.where(column == wanted)
-    if filters.age is not None:
-        unsuitable = [audience for audience, age in _FROM_AGE.items() if filters.age < age]
-        query = query.where(sa.func.coalesce(Document.audience, "").not_in(unsuitable))
+    unsuitable = [audience for audience, age in _FROM_AGE.items() if (filters.age or 0) < age]
+    query = query.where(sa.func.coalesce(Document.audience, "").not_in(unsuitable))
     async with database.reading() as read:
         return {row.id: row for row in await read.execute(query)}
 

@@ -92,7 +92,7 @@ async def search_content(
     if not words:
         raise Malformed("The query is empty.", errors=[Fault("query/q", "no visible characters")])
     # A form sends its empty fields along.
-    filters = Filters(topic or None, level or None, type or None, age=0 if age is None else age)
+    filters = Filters(topic or None, level or None, type or None, age)
     return await search(searcher, Question(words), filters, limit, _place(cursor))
 
 
