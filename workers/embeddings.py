@@ -12,7 +12,7 @@ from ai_investment.adapters.chroma import ChromaVectors
 from ai_investment.adapters.minilm import MiniLM, load_minilm
 from ai_investment.content.dense import LocalDense
 from ai_investment.content.jobs import index_document
-from ai_investment.content.reindex import check_index, follow_index, rebuild_index, want_index
+from ai_investment.content.reindex import check_index, follow_index, rebuild_index, worker_starts
 from ai_investment.content.remembering import Remembering
 from ai_investment.content.remote import BUDGET, answer_searches
 from ai_investment.db import Database
@@ -31,7 +31,7 @@ class Resources:
 async def resources(settings: Settings, database: Database, bell: Bell) -> AsyncIterator[Resources]:
     embedder = load_minilm(settings.model_cache)
     async with database.transaction() as db:
-        await want_index(db, embedder)
+        await worker_starts(db, embedder)
     async with ChromaVectors(settings.chroma_url) as vectors:
         await vectors.load()
         dense = LocalDense(database, Remembering(embedder), vectors, seconds=BUDGET)

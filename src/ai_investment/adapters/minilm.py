@@ -12,7 +12,7 @@ in a batch of 8). With a scale per token a vector depends on its text only, up t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,15 +70,7 @@ class MiniLM:
         """
         token_ids = [self._token_ids(text) for text in texts]
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        # Neighbours of like length need the least padding.
-        by_length = sorted(range(len(texts)), key=lambda index: len(token_ids[index]))
-        batch: list[int] = []
-        for index in by_length:
-            if batch and (len(batch) + 1) * len(token_ids[index]) > _BATCH_TOKENS:
-                vectors[batch] = self._run([token_ids[index] for index in batch])
-                batch = []
-            batch.append(index)
-        if batch:
+        for batch in _batches([len(ids) for ids in token_ids]):
             vectors[batch] = self._run([token_ids[index] for index in batch])
         return vectors
 
@@ -101,6 +93,18 @@ class MiniLM:
         inputs = {"input_ids": ids, "attention_mask": mask}
         vectors: NDArray[np.float32] = self._session.run(["embedding"], inputs)[0]
         return vectors
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Which texts run together: neighbours of like length need the least padding."""
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[index] > _BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
 
 
 def load_minilm(cache: Path, *, threads: int = 1) -> MiniLM:

@@ -168,12 +168,17 @@ async def check_index(run: Run[Indexing]) -> None:
 schedule("content.check_index", "43 * * * *", check_index)
 
 
+async def worker_starts(db: Db, embedder: Embedder) -> None:
+    """What every embeddings worker does first: a job for its model may have waited for so long that others
+    would give it up."""
+    await keep(db, embedder)
+    await want_index(db, embedder)
+
+
 async def want_index(db: Db, embedder: Embedder) -> None:
     """See to it that every index in use gets everything that is live: this model's is built when it has
     none, and those that are behind are brought up by workers that have their model.
     """
-    # A job for this model may have waited for long: from now on the model is in use.
-    await keep(db, embedder)
     if await serving_collection(db, embedder) is None and await db.scalar(sa.select(ANYTHING_LIVE)):
         await begin(db, embedder, datetime.now(UTC))
         await enqueue(db, None, rebuild_index, model=vectors_name(embedder))

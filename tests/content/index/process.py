@@ -16,7 +16,7 @@ from ai_investment.content.reindex import (
     drop_collection,
     follow_index,
     rebuild_index,
-    want_index,
+    worker_starts,
 )
 from ai_investment.content.vectors import Hit, Vectors, vectors_name
 from ai_investment.db import Database, Db
@@ -120,7 +120,7 @@ class Process:
         """As the embeddings worker starts."""
         self.fate = self.database.fate = self.vectors.fate = Fate()
         async with self.database.transaction() as db:
-            await want_index(db, self.embedder)
+            await worker_starts(db, self.embedder)
 
     async def work(self, queue: str = "embeddings", *kinds: JobKind[Any, ...]) -> bool:
         """Run one job if one is due; when the process dies, its job stays as it is."""
