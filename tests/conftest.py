@@ -9,7 +9,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -153,6 +153,22 @@ def site() -> Iterator[Site]:
         yield site
 
 
+@contextmanager
+def installed(
+    backend: str, request: pytest.FixtureRequest, folder: Path, *processes: str, **settings: str
+) -> Iterator[tuple[Installation, RedisServer, ChromaServer]]:
+    """An installation on stores of its own, with these processes running."""
+    with ExitStack() as stack:
+        redis, chroma = RedisServer(folder), ChromaServer(folder)
+        stack.callback(redis.process.kill)
+        stack.callback(chroma.process.kill)
+        env = environment(backend, request, folder, redis, chroma)
+        installation = Installation(folder, env | settings)
+        stack.callback(installation.stop)
+        installation.start(*processes)
+        yield installation, redis, chroma
+
+
 @pytest.fixture(scope="session")
 def installations(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, site: Site
@@ -163,16 +179,12 @@ def installations(
         @cache
         def get(backend: str) -> Installation:
             folder = tmp_path_factory.mktemp(f"installation-{backend}")
-            redis, chroma = RedisServer(folder), ChromaServer(folder)
-            stack.callback(redis.process.kill)
-            stack.callback(chroma.process.kill)
-            env = environment(backend, request, folder, redis, chroma) | {
+            settings = {
                 "FETCH_ALLOWED_PRIVATE_HOSTS": site.host,
                 "FETCH_CONTACT": "ops@example.org",
             }
-            installation = Installation(folder, env)
-            stack.callback(installation.stop)
-            installation.start("api", *WORKERS)
+            running = installed(backend, request, folder, "api", *WORKERS, **settings)
+            installation, *_ = stack.enter_context(running)
             installation.load_library()
             return installation
 
@@ -210,17 +222,13 @@ def scenes(
         @cache
         def get(backend: str) -> Scene:
             folder = tmp_path_factory.mktemp(f"scene-{backend}")
-            redis, chroma = RedisServer(folder), ChromaServer(folder)
-            stack.callback(redis.process.kill)
-            stack.callback(chroma.process.kill)
             model = stack.enter_context(model_server(reply()))
-            env = environment(backend, request, folder, redis, chroma) | {
+            settings = {
                 "OPENAI_API_KEY": "sk-test-canary",
                 "OPENAI_BASE_URL": model.server.base_url,
             }
-            installation = Installation(folder, env)
-            stack.callback(installation.stop)
-            installation.start(*PROCESSES)
+            running = installed(backend, request, folder, *PROCESSES, **settings)
+            installation, redis, _ = stack.enter_context(running)
             client = stack.enter_context(installation.client(installation.key("admin")))
             ingested(client, "wombat.md", DOCUMENT, "text/markdown")
             return Scene(installation, redis, model, client)

@@ -148,23 +148,21 @@ def test_a_killed_child_is_started_again(up: Up) -> None:
     assert run("ask", "What is a share?", "--data", str(up.folder)).returncode == 0
 
 
-def test_a_signal_stops_every_child_and_the_next_start_finds_its_data(up: Up) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_every_child_and_the_next_start_finds_its_data(
+    up: Up, number: signal.Signals
+) -> None:
     asked = json.loads(run("jobs", "list", "--data", str(up.folder), "--json").stdout)
-    assert asked
-    stopped_by(up, signal.SIGINT)
-    up.process = Up(up.folder, up.process.log.with_suffix(".again")).process
-    up.ready()
-    assert json.loads(run("jobs", "list", "--data", str(up.folder), "--json").stdout) == asked
-    stopped_by(up, signal.SIGTERM)
-
-
-def stopped_by(up: Up, number: signal.Signals) -> None:
     children = up.children()
     assert len(children) == 8
     up.process.popen.send_signal(number)
     assert up.process.popen.wait(60) == 0
     for child in children:
         assert not Path(f"/proc/{child}").exists()
+    again = Up(up.folder, up.process.log.with_suffix(f".{number.name}"))
+    again.ready()
+    up.process = again.process
+    assert json.loads(run("jobs", "list", "--data", str(up.folder), "--json").stdout) == asked
 
 
 def test_check_asks_one_question_and_stops(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ai_investment.adapters.chroma import ChromaVectors
 from ai_investment.adapters.minilm import load_minilm
 from ai_investment.content.models import VectorCollection
 from ai_investment.db import Database
-from tests.conftest import environment
+from tests.conftest import installed
 from tests.installation import Installation, asked, ingested
 from tests.services import ChromaServer, Process, RedisServer
 
@@ -63,15 +63,12 @@ def ground(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Ground]:
     folder = tmp_path_factory.mktemp("ground")
-    redis, chroma = RedisServer(folder), ChromaServer(folder)
-    env = environment("sqlite", request, folder, redis, chroma)
-    installation = Installation(folder, env)
-    installation.start("api", "answers", "embeddings", "pipeline")
-    with installation.client(installation.key("admin")) as admin:
+    running = installed("sqlite", request, folder, "api", "answers", "embeddings", "pipeline")
+    with (
+        running as (installation, redis, chroma),
+        installation.client(installation.key("admin")) as admin,
+    ):
         yield Ground(installation, chroma, redis, admin)
-    installation.stop()
-    chroma.process.kill()
-    redis.process.kill()
 
 
 @pytest.fixture(scope="module")
