@@ -131,15 +131,28 @@ async def test_a_statement_alone_is_committed_and_its_rows_have_our_types(
     await database.dispose()
 
 
+_CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test%'"
+
+
+async def test_a_connection_that_was_closed_meanwhile_costs_no_statement_alone(
+    migrated_postgres: PostgresServer, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    database = Database(new_database("postgresql", request, tmp_path))
+    statement = renaming(database)
+    await database.alone(statement, wanted="a")
+    await asyncio.to_thread(migrated_postgres.sql, _CUT)
+    await asyncio.sleep(0.5)  # the end of the connection is heard of
+    assert await database.alone(statement, wanted="b") == []
+    await database.dispose()
+
+
 async def test_a_lost_connection_costs_one_statement_alone_and_not_the_next(
     migrated_postgres: PostgresServer, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     database = Database(new_database("postgresql", request, tmp_path))
     statement = renaming(database)
     await database.alone(statement, wanted="a")
-    migrated_postgres.sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test%'"
-    )
+    migrated_postgres.sql(_CUT)
     with pytest.raises(sa.exc.SQLAlchemyError) as failed:
         await database.alone(statement, wanted="hidden words")
     assert "hidden words" not in str(failed.value)

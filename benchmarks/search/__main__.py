@@ -1,4 +1,4 @@
-"""`python -m benchmarks.search`: how long a search over HTTP takes on this machine, query embedding included."""
+"""`python -m benchmarks.search`: how long retrieval takes on this machine, query embedding included."""
 
 from __future__ import annotations
 
@@ -21,8 +21,15 @@ import sqlalchemy as sa
 
 from ai_investment.adapters.chroma import ChromaVectors
 from ai_investment.adapters.minilm import load_minilm
+from ai_investment.adapters.tantivy import TantivyIndex
+from ai_investment.content.dense import LocalDense
+from ai_investment.content.find import find_passages
 from ai_investment.content.indexing import mark_seen
+from ai_investment.content.lexical import Follower
 from ai_investment.content.models import Document, DocumentVersion, PassageRow, VectorCollection
+from ai_investment.content.query import Question
+from ai_investment.content.ranking import Filters
+from ai_investment.content.remembering import Remembering
 from ai_investment.content.revisions import next_revision
 from ai_investment.content.vectors import ensure_serving_collection
 from ai_investment.db import Database, db_now
@@ -32,6 +39,7 @@ from tests.services import ChromaServer, RedisServer
 _LIBRARY = Path(__file__).parents[2] / "src/ai_investment/content/library"
 _A_DOCUMENT = 10
 _DOCUMENTS_AT_ONCE = 50
+_WARM = 20  # searches that are not counted
 _RARE = 50  # one document in so many has the topic that a search is narrowed to
 
 
@@ -40,7 +48,8 @@ _RARE = 50  # one document in so many has the topic that a search is narrowed to
 @click.option("--passages", type=click.IntRange(200), default=5000, show_default=True)
 @click.option("--searches", type=click.IntRange(20), default=300, show_default=True)
 def main(path: Path | None, passages: int, searches: int) -> None:
-    """Searches one after the other, each with words of its own; and the memory of who answers them.
+    """Retrieval as the answers worker does it, and searches over HTTP, one after the other, each with words
+    of its own; and the memory of who answers them.
 
     The passages are sentences of the starter library in new order, their vectors random: nothing is near.
     """
@@ -49,6 +58,7 @@ def main(path: Path | None, passages: int, searches: int) -> None:
         _installed(Path(name)) as installation,
     ):
         asyncio.run(_fill(installation.env, passages))
+        retrieved = asyncio.run(_retrieved(installation.env, searches))
         installation.start("api", "embeddings")
         with installation.client(installation.key()) as client:
             start = time.monotonic()
@@ -56,6 +66,7 @@ def main(path: Path | None, passages: int, searches: int) -> None:
                 time.sleep(0.2)
             figures: dict[str, Any] = {
                 "passages": passages,
+                **retrieved,
                 "words_indexed_after_s": round(time.monotonic() - start, 1),
             }
             figures |= _searched(client, "search", searches, {})
@@ -148,27 +159,56 @@ def _rows(
     return documents, versions, passages
 
 
+async def _retrieved(env: dict[str, str], searches: int) -> dict[str, Any]:
+    """Passages for an answer, found in one process: model, words and shaping here, two stores beside it."""
+    database = Database(env["DATABASE_URL"])
+    model = load_minilm(Path(env["AI_INVESTMENT_DATA_DIRECTORY"]) / "models", threads=2)
+    lexical = Follower(TantivyIndex())
+    await lexical.catch_up(database)
+    taken, degraded, found = [], 0, 0
+    async with ChromaVectors(env["CHROMA_URL"]) as vectors:
+        dense = LocalDense(database, Remembering(model), vectors)
+        for number, query in enumerate(_queries(_WARM + searches, seed=13)):
+            start = time.perf_counter()
+            answer = await find_passages(
+                database, dense, lexical, Question(query), filters=Filters(age=30)
+            )
+            if number >= _WARM:
+                taken.append((time.perf_counter() - start) * 1000)
+                degraded += bool(answer.degraded)
+                found += len(answer.passages)
+    await database.dispose()
+    return _figures("retrieval", taken, degraded, found)
+
+
 def _searched(
     client: httpx.Client, name: str, searches: int, narrowed: dict[str, str]
 ) -> dict[str, Any]:
-    dice, words = (
-        random.Random(11),
-        sorted({word for text in _sentences() for word in text.split()}),
-    )
     taken, degraded, found = [], 0, 0
-    for number in range(searches):
-        query = f"{' '.join(dice.choices(words, k=6))} {number}"
+    for query in _queries(searches, seed=11):
         start = time.perf_counter()
         page = client.get("/api/v1/content/search", params={"q": query, **narrowed}).json()
         taken.append((time.perf_counter() - start) * 1000)
         degraded += bool(page["degraded"])
         found += len(page["items"])
+    return _figures(name, taken, degraded, found)
+
+
+def _queries(count: int, *, seed: int) -> Iterator[str]:
+    """No two are alike, so that nothing is remembered."""
+    dice = random.Random(seed)
+    words = sorted({word for text in _sentences() for word in text.split()})
+    for number in range(count):
+        yield f"{' '.join(dice.choices(words, k=6))} {number}"
+
+
+def _figures(name: str, taken: list[float], degraded: int, found: int) -> dict[str, Any]:
     taken.sort()
     return {
         f"{name}_p50_ms": round(statistics.median(taken), 1),
         f"{name}_p95_ms": round(taken[int(len(taken) * 0.95)], 1),
         f"{name}_degraded": degraded,
-        f"{name}_items": round(found / searches, 1),
+        f"{name}_items": round(found / len(taken), 1),
     }
 
 

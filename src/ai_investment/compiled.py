@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class Compiled:
-    """A statement with RETURNING, compiled once. In an idle process, where no cache is warm, putting a
+    """A statement that gives rows, compiled once. In an idle process, where no cache is warm, putting a
     statement together and taking its rows apart costs several times what the database needs for it.
     """
 
-    def __init__(self, statement: sa.UpdateBase, dialect: sa.Dialect) -> None:
+    def __init__(self, statement: sa.UpdateBase | sa.SelectBase, dialect: sa.Dialect) -> None:
         compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         self.text = str(compiled)
         self._names = tuple(compiled.positiontup or ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -144,7 +145,12 @@ class Database:
         self, url: str, after_commit: AfterCommit | None = None, *, pool_size: int = 10
     ) -> None:
         self.engine = _create_engine(async_url(url), pool_size)
-        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        # SQLite's connections are as we prepare them: without a begin of ours they commit by themselves.
+        self._autocommit = (
+            self.engine
+            if self.engine.name == "sqlite"
+            else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
         self._kept: AsyncConnection | None = None
         self._after_commit = after_commit
 
@@ -161,19 +167,25 @@ class Database:
                     log.warning("after-commit publish failed: %s", type(cause).__name__)
 
     async def alone(self, statement: Compiled, **values: Any) -> list[tuple[Any, ...]]:
-        """Run one writing statement as a transaction of its own; returns its rows.
+        """Run one statement as a transaction of its own; returns its rows.
 
-        On PostgreSQL in one round trip on a connection that is kept for it: in an idle process a pool
-        and a cursor cost more than the database needs. Raises SQLAlchemyError, OSError.
+        In one step of the driver on a connection that is kept for it: in an idle process a pool and a
+        cursor cost more than the database needs. Raises SQLAlchemyError, OSError.
         """
-        if self.engine.name == "sqlite":
-            async with self.engine.begin() as connection:
-                return await statement.run(connection, **values)
         kept, self._kept = self._kept, None
+        sqlite = self.engine.name == "sqlite"
+        if kept is not None and not sqlite and (await _driver(kept)).is_closed():
+            await kept.invalidate()
+            await kept.close()
+            kept = None
         kept = kept or await self._autocommit.connect()
         try:
-            driver: Any = (await kept.get_raw_connection()).driver_connection
-            rows = await driver.fetch(statement.text, *statement.parameters(values))
+            driver = await _driver(kept)
+            given = statement.parameters(values)
+            if sqlite:
+                rows = await driver.execute_fetchall(statement.text, given)
+            else:
+                rows = await driver.fetch(statement.text, *given)
         except BaseException as cause:
             await kept.invalidate()
             await kept.close()
@@ -190,10 +202,8 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Read]:
-        """For statements that read; they never wait for SQLite's single writer.
-
-        On PostgreSQL, where each statement sees a moment of its own in any case, without a transaction:
-        its begin and its end are two of three round trips.
+        """For statements that read, each of which sees a moment of its own; they never wait for SQLite's
+        single writer. Without a transaction: its begin and its end cost more than most reads.
         """
         if self.engine.name == "postgresql":
             async with self._autocommit.connect() as connection:
@@ -213,7 +223,13 @@ def outbox(db: Db) -> list[Any]:
     return cast(list[Any], db.info.setdefault("outbox", []))
 
 
+async def _driver(connection: AsyncConnection) -> Any:
+    return (await connection.get_raw_connection()).driver_connection
+
+
 def _driver_errors(engine: AsyncEngine) -> tuple[type[Exception], ...]:
+    if engine.name == "sqlite":
+        return (sqlite3.Error,)
     asyncpg: Any = engine.dialect.dbapi
     return (asyncpg.asyncpg.PostgresError, asyncpg.asyncpg.InterfaceError)
 
@@ -275,5 +291,5 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A deferred transaction that later writes fails at once when another writer holds the lock;
     # an immediate one waits for busy_timeout.
-    read_only = connection.get_execution_options().get("ai_investment_read_only")
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    if not connection.get_execution_options().get("ai_investment_read_only"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

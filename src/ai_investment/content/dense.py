@@ -46,19 +46,20 @@ class LocalDense:
         self._seconds = seconds
 
     async def nearest(self, question: Question, limit: int) -> list[Hit]:
-        try:
-            async with self._database.reading() as read:
-                collection = await collection_to_ask(read, self._embedder)
-        except IndexIncomplete as cause:
-            raise DenseUnavailable(f"the index of {cause} is not complete") from cause
+        collection, vector = await asyncio.gather(self._collection(), self.vector(question))
         if collection is None:
             return []
-        vector = await self.vector(question)
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._vectors.query(collection, vector, limit)
         except (VectorStoreUnavailable, TimeoutError) as cause:
             raise DenseUnavailable(type(cause).__name__) from cause
+
+    async def _collection(self) -> str | None:
+        try:
+            return await collection_to_ask(self._database, self._embedder)
+        except IndexIncomplete as cause:
+            raise DenseUnavailable(f"the index of {cause} is not complete") from cause
 
     async def vector(self, question: Question) -> NDArray[np.float32]:
         """The last turn's vector; in a conversation half of it and half of all that was asked."""

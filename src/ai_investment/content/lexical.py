@@ -77,6 +77,5 @@ class Follower:
             self._revision = newest
 
     async def _behind(self, database: Database) -> int | None:
-        async with database.reading() as read:
-            newest = await current_revision(read)
+        newest = await current_revision(database)
         return newest if newest != self._revision else None

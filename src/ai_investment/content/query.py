@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
+from weakref import WeakKeyDictionary
 
 import msgspec
 from text_to_num import alpha2digit
@@ -91,12 +92,21 @@ def meanings(term: str, index: Lexical) -> set[str]:
 def _other_names(said: tuple[str, ...], index: Lexical, *, alone: bool = False) -> Iterator[str]:
     """Terms of other names of what is said; `alone`: of names that are one term only."""
     run = f" {' '.join(said)} "
-    for names in _names():
-        as_terms = [index.terms(name) for name in names]
+    for as_terms in _names_as_terms(index):
         if any(terms and f" {' '.join(terms)} " in run for terms in as_terms):
             yield from (
                 term for terms in as_terms if not alone or len(terms) == 1 for term in terms
             )
+
+
+def _names_as_terms(index: Lexical) -> list[list[list[str]]]:
+    if index not in _known_names:
+        _known_names[index] = [[index.terms(name) for name in names] for names in _names()]
+    return _known_names[index]
+
+
+# What is always the same of an index is asked of it once.
+_known_names: WeakKeyDictionary[Lexical, list[list[list[str]]]] = WeakKeyDictionary()
 
 
 @cache

@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from ai_investment.compiled import Compiled
 from ai_investment.content.dense import Dense, DenseUnavailable
 from ai_investment.content.lexical import Follower
 from ai_investment.content.models import Document, DocumentVersion, PassageRow
@@ -88,7 +90,8 @@ async def rank(
         more = len(by_meaning) >= width or len(by_words) >= width
         if len(live) >= enough or not more or width >= _WIDEST:
             break
-        width *= 4
+        # As many as it takes if what lies further off is live as often.
+        width = min(_WIDEST, max(4 * width, width * enough // max(1, len(live))))
     return Ranking(_fused(live, by_meaning, by_words), degraded)
 
 
@@ -114,7 +117,22 @@ async def _by_words(
     return await asyncio.to_thread(lambda: index.search(lexical_weights(question, index), width))
 
 
-async def _live(database: Database, ids: list[str], filters: Filters) -> Mapping[str, Any]:
+class _Live(NamedTuple):
+    passage_id: str
+    document_id: str
+    position: int
+    published_at: datetime | None
+    kind: str | None
+
+
+async def _live(database: Database, ids: list[str], filters: Filters) -> Mapping[str, _Live]:
+    dialect = database.engine.dialect
+    rows = await database.alone(_of_live(dialect, filters), ids=listed(dialect, ids))
+    return {row[0]: _Live(*row) for row in rows}
+
+
+@lru_cache(maxsize=64)
+def _of_live(dialect: sa.Dialect, filters: Filters) -> Compiled:
     query = (
         sa.select(
             PassageRow.id, DocumentVersion.document_id, PassageRow.position,
@@ -122,7 +140,7 @@ async def _live(database: Database, ids: list[str], filters: Filters) -> Mapping
         )
         .join(DocumentVersion, DocumentVersion.id == PassageRow.version_id)
         .join(Document, Document.live_version_id == DocumentVersion.id)
-        .where(among(database, PassageRow.id, ids), Document.deleted_at.is_(None))
+        .where(among(dialect, PassageRow.id), Document.deleted_at.is_(None))
     )  # fmt: skip
     for column, wanted in (
         (DocumentVersion.topic, filters.topic),
@@ -133,22 +151,27 @@ async def _live(database: Database, ids: list[str], filters: Filters) -> Mapping
             query = query.where(column == wanted)
     unsuitable = [audience for audience, age in _FROM_AGE.items() if (filters.age or 0) < age]
     query = query.where(sa.func.coalesce(Document.audience, "").not_in(unsuitable))
-    async with database.reading() as read:
-        return {row.id: row for row in await read.execute(query)}
+    return Compiled(query, dialect)
 
 
-def among(database: Database, column: Any, ids: list[str]) -> sa.ColumnElement[bool]:
-    """`column in ids` with one parameter: hundreds are costly to compile, and drivers take only so many."""
-    if database.engine.name == "postgresql":
-        of_these: sa.ColumnElement[bool] = column == sa.any_(sa.literal(ids, ARRAY(sa.String)))
+def among(dialect: sa.Dialect, column: Any) -> sa.ColumnElement[bool]:
+    """Whether a column is in the parameter `ids`: one, for drivers take only so many. Its value is `listed`."""
+    if dialect.name == "postgresql":
+        ids = sa.bindparam("ids", [], ARRAY(sa.String))
+        of_these: sa.ColumnElement[bool] = column == sa.any_(ids)
         return of_these
-    given = sa.func.json_each(msgspec.json.encode(ids).decode()).table_valued("value")
+    given = sa.func.json_each(sa.bindparam("ids", "[]", sa.String)).table_valued("value")
     within: sa.ColumnElement[bool] = column.in_(sa.select(given.c.value))
     return within
 
 
+def listed(dialect: sa.Dialect, ids: list[str]) -> list[str] | str:
+    """The value of `among`."""
+    return ids if dialect.name == "postgresql" else msgspec.json.encode(ids).decode()
+
+
 def _fused(
-    live: Mapping[str, Any],
+    live: Mapping[str, _Live],
     by_meaning: Sequence[Hit],
     by_words: Sequence[Hit],
 ) -> list[Ranked]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 import msgspec
 import sqlalchemy as sa
 
+from ai_investment.compiled import Compiled
 from ai_investment.content.models import ContentRevision, Document, DocumentVersion, PassageRow
 from ai_investment.db import Database, Db, Read
 
@@ -46,8 +48,14 @@ async def next_revision(db: Db) -> int:
     return (await db.execute(bump)).scalar_one()
 
 
-async def current_revision(read: Read | Db) -> int:
-    return (await read.execute(sa.select(ContentRevision.revision))).scalar_one()
+async def current_revision(database: Database) -> int:
+    [(revision,)] = await database.alone(_current(database.engine.dialect))
+    return cast("int", revision)
+
+
+@cache
+def _current(dialect: sa.Dialect) -> Compiled:
+    return Compiled(sa.select(ContentRevision.revision), dialect)
 
 
 async def changes_after(

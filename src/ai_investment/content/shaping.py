@@ -6,14 +6,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
-from typing import Any
+from functools import cache, cached_property
+from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
+from ai_investment.compiled import Compiled
 from ai_investment.content.models import Document, DocumentVersion, PassageRow
-from ai_investment.content.ranking import Ranked, among
+from ai_investment.content.ranking import Ranked, among, listed
 from ai_investment.content.revisions import passage_words
 from ai_investment.db import Database
 
@@ -25,13 +26,32 @@ _FURTHER = 20
 _TRUST = {"official": 2, "open": 0}
 _OTHERWISE_TRUSTED = 1
 _WORD = re.compile(r"\w+")
-_NUMBER = re.compile(r"[^\W\d]*\d\w*")
+_DIGIT = re.compile(r"\d")
+
+
+class Row(NamedTuple):
+    """A passage with what is known of its document and version."""
+
+    id: str
+    document_id: str
+    version: int
+    title: str
+    url: str | None
+    published_at: datetime | None
+    topic: str | None
+    level: str | None
+    source: str
+    kind: str | None
+    trust: str | None
+    created_at: datetime
+    heading: str | None
+    text: str
 
 
 class Shaped:
     """A ranked passage with its row: words, document, version."""
 
-    def __init__(self, ranked: Ranked, row: Any) -> None:
+    def __init__(self, ranked: Ranked, row: Row) -> None:
         self.ranked = ranked
         self.row = row
 
@@ -50,7 +70,7 @@ class Shaped:
 
     @cached_property
     def numbers(self) -> set[str]:
-        return set(_NUMBER.findall(self.said))
+        return {word for word in self.words if not word.isalpha() and _DIGIT.search(word)}
 
     def repeats(self, other: Shaped) -> bool:
         """Whether both say the same. With other numbers the same words are another year's report."""
@@ -65,7 +85,7 @@ class Shaped:
     @property
     def standing(self) -> tuple[int, datetime]:
         """Of two copies the one with more of it is kept: trust, then date."""
-        trust = _TRUST.get(self.row.trust, _OTHERWISE_TRUSTED)
+        trust = _TRUST.get(self.row.trust or "", _OTHERWISE_TRUSTED)
         return trust, self.row.published_at or self.row.created_at
 
 
@@ -122,17 +142,23 @@ def _keep(kept: list[Shaped], item: Shaped, most: int) -> None:
         kept.append(item)
 
 
-async def _read(database: Database, ids: list[str]) -> dict[str, Any]:
+async def _read(database: Database, ids: list[str]) -> dict[str, Row]:
+    dialect = database.engine.dialect
+    rows = await database.alone(_of_passages(dialect), ids=listed(dialect, ids))
+    return {row[0]: Row(*row) for row in rows}
+
+
+@cache
+def _of_passages(dialect: sa.Dialect) -> Compiled:
     query = (
         sa.select(
-            PassageRow.id, DocumentVersion.document_id, DocumentVersion.number.label("version"),
+            PassageRow.id, DocumentVersion.document_id, DocumentVersion.number,
             DocumentVersion.title, DocumentVersion.url, DocumentVersion.published_at,
             DocumentVersion.topic, DocumentVersion.level, Document.source, Document.kind,
             Document.trust, Document.created_at, PassageRow.heading, PassageRow.text,
         )
         .join(DocumentVersion, DocumentVersion.id == PassageRow.version_id)
         .join(Document, Document.live_version_id == DocumentVersion.id)
-        .where(among(database, PassageRow.id, ids), Document.deleted_at.is_(None))
+        .where(among(dialect, PassageRow.id), Document.deleted_at.is_(None))
     )  # fmt: skip
-    async with database.reading() as read:
-        return {row.id: row for row in await read.execute(query)}
+    return Compiled(query, dialect)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from ai_investment.compiled import Compiled
 from ai_investment.content.models import ContentRevision, Document, VectorCollection
-from ai_investment.db import Db, Read, db_now
+from ai_investment.db import Database, Db, db_now
 from ai_investment.jobs.errors import Later
 
 if TYPE_CHECKING:  # the API imports this module, and needs no numpy
@@ -81,30 +83,36 @@ class IndexIncomplete(Exception):
     """This model's index does not hold everything that is live yet."""
 
 
-async def collection_to_ask(read: Read, embedder: Embedder) -> str | None:
+async def collection_to_ask(database: Database, embedder: Embedder) -> str | None:
     """The collection of this model that holds everything live; None while nothing is live.
 
     Raises IndexIncomplete: it is being built, or follows what a worker with another model took in.
     """
+    model = vectors_name(embedder)
+    asked = _complete(database.engine.dialect)
+    [(name, anything_live)] = await database.alone(asked, wanted=model)
+    if name is None and anything_live:
+        raise IndexIncomplete(model)
+    return cast("str | None", name)
+
+
+@cache
+def _complete(dialect: sa.Dialect) -> Compiled:
     everything = sa.select(ContentRevision.revision).scalar_subquery()
-    complete = _serving(embedder).where(VectorCollection.seen_revision >= everything)
-    name: str | None = (await read.execute(complete)).scalar_one_or_none()
-    if name is not None:
-        return name
-    if (await read.execute(sa.select(ANYTHING_LIVE))).scalar_one():
-        raise IndexIncomplete(vectors_name(embedder))
-    return None
+    serving = _serving(sa.bindparam("wanted", ""))
+    name = serving.where(VectorCollection.seen_revision >= everything).scalar_subquery()
+    return Compiled(sa.select(name, ANYTHING_LIVE), dialect)
 
 
 async def serving_collection(db: Db, embedder: Embedder) -> str | None:
     """The collection that what this model embeds goes to; None while its index is not built."""
-    return await db.scalar(_serving(embedder))
+    return await db.scalar(_serving(vectors_name(embedder)))
 
 
-def _serving(embedder: Embedder) -> sa.Select[str]:
+def _serving(model: str | sa.BindParameter[str]) -> sa.Select[str]:
     return (
         sa.select(VectorCollection.name)
-        .where(VectorCollection.model == vectors_name(embedder), VectorCollection.serving)
+        .where(VectorCollection.model == model, VectorCollection.serving)
         .order_by(VectorCollection.generation.desc())
         .limit(1)
     )

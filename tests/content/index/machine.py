@@ -127,11 +127,10 @@ class IndexMachine(RuleBasedStateMachine):
         """A collection that is asked has everything that is live; the newest passage finds itself."""
         live = await self.world.live_passages()
         for process in self.world.processes:
-            async with self.world.database.reading() as read:
-                try:
-                    name = await collection_to_ask(read, process.embedder)
-                except IndexIncomplete:
-                    name = None
+            try:
+                name = await collection_to_ask(self.world.database, process.embedder)
+            except IndexIncomplete:
+                name = None
             if name is not None:
                 lacking = {passage.id for passage in live} - set(self.store.collections[name])
                 assert not lacking, f"{name} is asked and lacks passages"
