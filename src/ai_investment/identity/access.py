@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 import sqlalchemy as sa
 from litestar import Request
 
+from ai_investment.compiled import Compiled
 from ai_investment.db import Database, db_now
 from ai_investment.errors import Problem
 from ai_investment.identity.keys import key_hash
@@ -63,7 +65,7 @@ def caller_row(credentials: Credentials) -> sa.Select[Any]:
             live.add_columns(ApiKey.scopes)
             .join(ApiKey, ApiKey.user_id == UserRow.id)
             .where(
-                ApiKey.hash == credentials.key_hash,
+                ApiKey.hash == sa.bindparam("key_hash", credentials.key_hash, sa.String),
                 ApiKey.revoked_at.is_(None),
                 sa.or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > db_now()),
             )
@@ -93,12 +95,30 @@ def _bearer(authorization: str) -> str | None:
 
 async def provide_user(credentials: Credentials, database: Database) -> User:
     """The caller, looked up. Raises Unauthenticated or Forbidden."""
-    query = caller_row(credentials)
-    async with database.reading() as db:
-        row = (await db.execute(query)).one_or_none()
-    credentials.check(row)
-    assert row is not None
-    return User(row.user_id, row.role)
+    asked = _row(database.engine.dialect, credentials)
+    open_ = {"key_hash": credentials.key_hash} if credentials.key_hash else {}
+    rows = await database.alone(asked, **open_)
+    caller = _Caller(*rows[0]) if rows else None
+    credentials.check(caller)
+    assert caller is not None
+    return User(caller.user_id, caller.role)
+
+
+class _Caller(NamedTuple):
+    user_id: str
+    role: Literal["user", "service", "admin"]
+    scopes: list[str] | None
+
+
+def _row(dialect: sa.Dialect, credentials: Credentials) -> Compiled:
+    """`caller_row`, put together once for each kind of credentials."""
+    key_hash = "any" if credentials.key_hash else None
+    return _compiled(dialect, Credentials(key_hash, credentials.local, "read"))
+
+
+@cache
+def _compiled(dialect: sa.Dialect, kind: Credentials) -> Compiled:
+    return Compiled(caller_row(kind), dialect)
 
 
 # Which headers a proxy adds is its own affair: these are the usual ones.
