@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -15,13 +19,14 @@ from ai_investment.adapters.minilm import load_minilm
 from ai_investment.answers.breaker import Breaker
 from ai_investment.answers.budget import Budget, Limits, spent_today
 from ai_investment.answers.errors import ProviderQuota, ProviderUnavailable
-from ai_investment.answers.models import Reader, Statement, Switched, Usage
+from ai_investment.answers.models import Reader, Rewriting, Statement, Switched, Usage
 from ai_investment.answers.quoting import QuotingAnswerer
 from ai_investment.answers.serving import ServingAnswerer
+from ai_investment.content.query import Turn
 from ai_investment.db import Database
 from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.errors import Later
-from tests.adapters.answering import ETF, FIRST, PASSAGES, QUESTION, answering, reply_json
+from tests.adapters.answering import ETF, FIRST, KEY, PASSAGES, QUESTION, answering, reply_json
 from tests.doubles.openai_server import (
     DONE,
     OpenAIServer,
@@ -35,6 +40,9 @@ from tests.doubles.openai_server import (
 GOOD = streamed(reply_json(FIRST))
 DOWN = failing(503, {"error": {"message": "overloaded"}})
 READER = Reader("usr_1", 15)
+TURNS = [Turn(QUESTION, mine=True), Turn(ETF, mine=False)]
+ALONE = "What does an ETF cost?"
+WRITTEN = streamed(json.dumps({"question": ALONE}))
 
 
 class Served:
@@ -45,6 +53,9 @@ class Served:
 
     async def ask(self) -> list[Any]:
         return [item async for item in self.answerer.compose(QUESTION, PASSAGES, READER)]
+
+    async def rewrite(self) -> Rewriting | None:
+        return await self.answerer.rewrite("What does it cost?", TURNS, READER)
 
     async def ask_for_quotations(self, why: str) -> None:
         switched, *items = await self.ask()
@@ -60,7 +71,8 @@ async def serving(
         breaker = Breaker(bell.redis, "openai")
         budget = Budget(database, Limits(tokens, tokens, Decimal(1)))
         quoting = QuotingAnswerer(load_minilm(models))
-        yield Served(ServingAnswerer(writer, quoting, breaker, budget), server, breaker)
+        answerer = ServingAnswerer(writer, quoting, breaker, budget, rewriting_seconds=0.5)
+        yield Served(answerer, server, breaker)
 
 
 async def test_the_model_answers_and_its_use_is_settled(
@@ -161,3 +173,65 @@ async def test_without_redis_the_provider_is_asked(database: Database, models: P
         assert (await served.ask())[0].text == FIRST["text"]
         assert not await served.breaker.failed()
     await nowhere.aclose()
+
+
+async def test_a_follow_up_is_written_anew_and_that_is_settled(
+    bell: Bell, database: Database, models: Path
+) -> None:
+    async with serving(bell, database, models, WRITTEN) as served:
+        assert await served.rewrite() == Rewriting(ALONE, Usage(100, 20))
+        async with database.reading() as read:
+            assert await spent_today(read) == (120, Decimal(0))
+
+
+@pytest.mark.parametrize("tokens", [100, 10**6])
+async def test_nobody_is_asked_for_a_rewriting_over_budget_or_while_the_breaker_is_open(
+    bell: Bell, database: Database, models: Path, tokens: int
+) -> None:
+    async with serving(bell, database, models, WRITTEN, tokens=tokens) as served:
+        if tokens > 100:
+            await served.breaker.open("failures", 30)
+        assert await served.rewrite() is None
+        assert served.server.received == []
+
+
+LIMITED = {"error": {"message": f"slow, {KEY}", "code": "rate_limit_exceeded"}}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply([asyncio.Event()]),
+        Reply([chunk(" "), 0.05] * 200),
+        DOWN,
+        failing(401, {"error": {"message": f"Incorrect API key {KEY}"}}),
+        failing(429, LIMITED, {"Retry-After": "200"}),
+        failing(429, {"error": {"message": "spent", "code": "insufficient_quota"}}),
+        Reply([chunk("{"), chunk(finish="content_filter"), DONE]),
+        streamed('{"question": "What does'),
+        streamed("What does an ETF cost?"),
+        streamed(json.dumps({"question": "a" * 5000})),
+    ],
+    ids=[
+        *("hangs", "trickles", "away", "refused", "limited"),
+        *("spent", "filter", "cut", "prose", "endless"),
+    ],
+)
+async def test_a_rewriting_that_fails_is_none_in_time_and_spoils_no_answer(
+    bell: Bell,
+    database: Database,
+    models: Path,
+    caplog: pytest.LogCaptureFixture,
+    reply: Reply,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with serving(bell, database, models, reply, reply, reply, GOOD) as served:
+        for _ in range(3):
+            started = time.monotonic()
+            assert await served.rewrite() is None
+            assert time.monotonic() - started < 2
+        # The provider is still asked for the answer, and what was reserved counts.
+        assert (await served.ask())[0].text == FIRST["text"]
+        async with database.reading() as read:
+            assert (await spent_today(read))[0] > 120
+    assert all(KEY not in repr(vars(record)) for record in caplog.records)

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import openai
@@ -15,11 +15,13 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from ai_investment.adapters.openai_errors import translated
 from ai_investment.adapters.openai_prices import cost
-from ai_investment.adapters.openai_reply import Call, Reply
+from ai_investment.adapters.openai_reply import Call, QuestionReply, Reply
 from ai_investment.adapters.openai_request import (
+    ANSWER_FORMS,
     PROMPT_VERSION,
-    REPLY_FORMATS,
+    QUESTION_FORMS,
     messages,
+    rewriting,
     tools,
 )
 from ai_investment.answers.budget import Amount
@@ -31,21 +33,25 @@ from ai_investment.answers.models import (
     Item,
     Model,
     Reader,
+    Rewriting,
     Usage,
     total,
 )
 from ai_investment.calculators.tools import call as calculate
 from ai_investment.content.find import Passage
+from ai_investment.content.query import Turn
 from ai_investment.errors import Problem
 from ai_investment.settings import InvalidSettings, Settings
 
 T = TypeVar("T")
+# Whether the model may call tools, may not any more, or is given none.
+Calls = Literal["auto", "none"] | None
 
 _CONNECT_SECONDS = 5.0
 _ROUNDS = 4
 _KEY = re.compile(r"[!-~]+")
 # What a reply takes at most, and how many characters a token has at least, in any language we answer in.
-_REPLY_TOKENS, _CHARACTERS_PER_TOKEN = 2_000, 3
+_REPLY_TOKENS, _QUESTION_TOKENS, _CHARACTERS_PER_TOKEN = 2_000, 700, 3
 
 
 class OpenAIAnswerer:
@@ -73,7 +79,8 @@ class OpenAIAnswerer:
             max_retries=0,
         )
         # What the server has turned out not to support is not sent again.
-        self._formats = list(REPLY_FORMATS)
+        self._form = 0
+        """Which of the forms of a reply is asked for."""
         self._extras: dict[str, Any] = {
             "tools": tools(),
             "stream_options": {"include_usage": True},
@@ -89,11 +96,28 @@ class OpenAIAnswerer:
 
     def most(self, question: str, passages: Sequence[Passage]) -> Amount:
         """What one call costs at most, if it calls no tool."""
-        characters = sum(
-            len(str(item.get("content"))) for item in messages(question, passages, ANYBODY)
-        )
+        return self._most(messages(question, passages, ANYBODY), _REPLY_TOKENS)
+
+    def most_of_rewriting(self, question: str, earlier: Sequence[Turn]) -> Amount:
+        """What one rewriting costs at most."""
+        return self._most(rewriting(question, earlier), _QUESTION_TOKENS)
+
+    def _most(self, said: list[ChatCompletionMessageParam], reply: int) -> Amount:
+        characters = sum(len(str(item.get("content"))) for item in said)
         asked = characters // _CHARACTERS_PER_TOKEN
-        return Amount(asked + _REPLY_TOKENS, cost(self._model.name, asked, _REPLY_TOKENS))
+        return Amount(asked + reply, cost(self._model.name, asked, reply))
+
+    async def rewrite(
+        self, question: str, earlier: Sequence[Turn], reader: Reader = ANYBODY
+    ) -> Rewriting:
+        """The question in the model's words, not checked; raises as `compose`."""
+        reply = QuestionReply()
+        deadline = asyncio.get_running_loop().time() + self._time_limit
+        chunks = self._chunks(rewriting(question, earlier), deadline, QUESTION_FORMS)
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                reply.add(chunk)
+        return Rewriting(reply.end(), self._priced(reply.usage))
 
     async def compose(
         self, question: str, passages: Sequence[Passage], reader: Reader = ANYBODY
@@ -123,7 +147,8 @@ class OpenAIAnswerer:
         usages: list[Usage] = []
         for number in range(1, _ROUNDS + 1):
             reply = Reply(passages)
-            chunks = self._chunks(said, deadline, may_call=number < _ROUNDS)
+            calls: Calls = "auto" if number < _ROUNDS else "none"
+            chunks = self._chunks(said, deadline, ANSWER_FORMS, calls)
             async with aclosing(chunks):
                 async for chunk in chunks:
                     for statement in reply.add(chunk):
@@ -149,20 +174,30 @@ class OpenAIAnswerer:
         return msgspec.structs.replace(usage, cost_usd=None if told is None else f"{told:f}")
 
     async def _chunks(
-        self, said: list[ChatCompletionMessageParam], deadline: float, *, may_call: bool
+        self,
+        said: list[ChatCompletionMessageParam],
+        deadline: float,
+        forms: list[dict[str, Any]],
+        calls: Calls = None,
     ) -> AsyncGenerator[ChatCompletionChunk, None]:
-        stream = await self._opened(said, deadline, may_call=may_call)
+        stream = await self._opened(said, deadline, forms, calls)
         async with stream:
             while (chunk := await self._by(deadline, lambda: anext(stream, None))) is not None:
                 yield chunk
 
     async def _opened(
-        self, said: list[ChatCompletionMessageParam], deadline: float, *, may_call: bool
+        self,
+        said: list[ChatCompletionMessageParam],
+        deadline: float,
+        forms: list[dict[str, Any]],
+        calls: Calls,
     ) -> openai.AsyncStream[ChatCompletionChunk]:
         """The stream; asks again without what the server says it does not support."""
         while True:
             extras = dict(self._extras)
-            if not may_call and "tools" in extras:
+            if calls is None:
+                extras.pop("tools", None)
+            elif calls == "none" and "tools" in extras:
                 extras["tool_choice"] = "none"
 
             def request(
@@ -172,7 +207,7 @@ class OpenAIAnswerer:
                     model=self._model.name,
                     messages=said,
                     stream=True,
-                    **self._formats[0],
+                    **forms[self._form],
                     **extras,
                 )
 
@@ -185,8 +220,9 @@ class OpenAIAnswerer:
         """Raises _Without when a request was refused for a part that can be left out."""
         refused = isinstance(cause, (openai.BadRequestError, openai.UnprocessableEntityError))
         words = str(cause).lower() if refused else ""
-        if len(self._formats) > 1 and re.search(r"response_?format|json_(?:schema|object)", words):
-            self._formats.pop(0)
+        last = self._form == len(ANSWER_FORMS) - 1
+        if not last and re.search(r"response_?format|json_(?:schema|object)", words):
+            self._form += 1
             raise _Without
         for name in ("tools", "stream_options"):
             if name in self._extras and re.search(rf"{name.rstrip('s')}|{name}", words):

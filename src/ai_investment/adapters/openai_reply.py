@@ -19,6 +19,8 @@ from ai_investment.content.sentences import sentences
 # The prompt asks for six statements: more is kept, but a model that never stops is not.
 _MAX_STATEMENTS = 12
 _MAX_CHARACTERS = 24_000
+# A question has 300 at most; the rest is for how servers dress it up.
+_MAX_OF_A_QUESTION = 2_000
 _MAX_CALLS = 6
 _OPENING = re.compile(r"\A\s*(?:```\w*\s*)?(?={)|(?=\{\s*\"(?:answerable|statements)\")")
 _MARKERS = re.compile(r"\s*\[\d+(?:\s*[,;]\s*\d+)*\]")
@@ -45,6 +47,10 @@ class _Written(msgspec.Struct):
     calculated: bool = False
 
 
+class _Question(msgspec.Struct):
+    question: str
+
+
 class _Growing(msgspec.Struct):
     """The reply so far; the last statement may lack fields."""
 
@@ -52,22 +58,21 @@ class _Growing(msgspec.Struct):
     statements: list[dict[str, Any]] = []
 
 
-class Reply:
-    """One reply. Chunks are read leniently: compatible servers leave out fields."""
+class _Arriving:
+    """A reply on its way, of at most so many characters.
 
-    def __init__(self, passages: Sequence[Passage]) -> None:
+    Chunks are read leniently: compatible servers leave out fields.
+    """
+
+    def __init__(self, most: int) -> None:
         self.usage: Usage | None = None
         self.calls: list[Call] = []
-        self._passages = passages
+        self._most = most
         self._text = ""
-        self._json: int | None = None
-        """Where the JSON begins."""
-        self._given = 0
-        self._whole = False
         self._finish: str | None = None
 
-    def add(self, chunk: ChatCompletionChunk) -> list[Statement]:
-        """The statements that this chunk completed. Raises ModelRefused or BrokenReply."""
+    def _read(self, chunk: ChatCompletionChunk) -> str:
+        """The text that this chunk adds."""
         if usage := getattr(chunk, "usage", None):
             self.usage = Usage(
                 input_tokens=getattr(usage, "prompt_tokens", None),
@@ -82,31 +87,16 @@ class Reply:
             piece += getattr(delta, "content", None) or ""
             self._add_calls(getattr(delta, "tool_calls", None) or ())
         self._text += piece
-        if len(self._text) + sum(len(call.arguments) for call in self.calls) > _MAX_CHARACTERS:
-            raise BrokenReply(f"the reply is longer than {_MAX_CHARACTERS} characters")
-        if self._json is None and (opening := _OPENING.search(self._text)):
-            self._json = opening.end()
-        if self._json is None:
-            return self._told(ended=False) if piece else []
-        # A statement ends with a brace.
-        return self._completed() if "}" in piece else []
+        if len(self._text) + sum(len(call.arguments) for call in self.calls) > self._most:
+            raise BrokenReply(f"the reply is longer than {self._most} characters")
+        return piece
 
-    def end(self) -> list[Statement]:
-        """What only the end completed. Raises BrokenReply unless the model ended the reply itself."""
+    def _ended(self) -> None:
+        """Raises BrokenReply unless the model ended the reply itself; a tool's call may be cut."""
         if self._finish is None:
             raise BrokenReply("the stream ended before the reply")
-        if self.calls:
-            return []
-        if self._finish == "length":
+        if self._finish == "length" and not self.calls:
             raise BrokenReply("the reply was cut at the length limit")
-        if self._json is not None:
-            if not self._whole:
-                raise BrokenReply("the reply is not the agreed JSON")
-            return []
-        statements = self._told(ended=True)
-        if not (self._given and _MARKERS.search(self._text)):
-            raise BrokenReply("the reply is neither the agreed JSON nor text with markers")
-        return statements
 
     def _add_calls(self, deltas: Sequence[Any]) -> None:
         for delta in deltas:
@@ -120,6 +110,42 @@ class Reply:
             call.id = call.id or getattr(delta, "id", None) or ""
             call.name += getattr(function, "name", None) or ""
             call.arguments += getattr(function, "arguments", None) or ""
+
+
+class Reply(_Arriving):
+    """The reply with an answer."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        super().__init__(_MAX_CHARACTERS)
+        self._passages = passages
+        self._json: int | None = None
+        """Where the JSON begins."""
+        self._given = 0
+        self._whole = False
+
+    def add(self, chunk: ChatCompletionChunk) -> list[Statement]:
+        """The statements that this chunk completed. Raises ModelRefused or BrokenReply."""
+        piece = self._read(chunk)
+        if self._json is None and (opening := _OPENING.search(self._text)):
+            self._json = opening.end()
+        if self._json is None:
+            return self._told(ended=False) if piece else []
+        # A statement ends with a brace.
+        return self._completed() if "}" in piece else []
+
+    def end(self) -> list[Statement]:
+        """What only the end completed. Raises BrokenReply unless the model ended the reply itself."""
+        self._ended()
+        if self.calls:
+            return []
+        if self._json is not None:
+            if not self._whole:
+                raise BrokenReply("the reply is not the agreed JSON")
+            return []
+        statements = self._told(ended=True)
+        if not (self._given and _MARKERS.search(self._text)):
+            raise BrokenReply("the reply is neither the agreed JSON nor text with markers")
+        return statements
 
     def _completed(self) -> list[Statement]:
         try:
@@ -169,3 +195,23 @@ class Reply:
         ready = found[self._given : until]
         self._given = max(self._given, until)
         return [Statement(_MARKERS.sub("", text), []) for text in ready]
+
+
+class QuestionReply(_Arriving):
+    """The reply with a question that was written anew."""
+
+    def __init__(self) -> None:
+        super().__init__(_MAX_OF_A_QUESTION)
+
+    def add(self, chunk: ChatCompletionChunk) -> None:
+        """Raises ModelRefused, or BrokenReply for a reply that does not come to an end."""
+        self._read(chunk)
+
+    def end(self) -> str:
+        """The question. Raises BrokenReply unless the reply is whole and of the agreed form."""
+        self._ended()
+        start, end = self._text.find("{"), self._text.rfind("}") + 1
+        try:
+            return msgspec.json.decode(self._text[start:end].encode(), type=_Question).question
+        except ValueError as cause:
+            raise BrokenReply("the reply is not the agreed JSON") from cause

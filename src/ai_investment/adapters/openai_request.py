@@ -13,11 +13,15 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 from ai_investment.answers.models import Fault, Reader
 from ai_investment.calculators.tools import schemas
 from ai_investment.content.find import Passage
+from ai_investment.content.query import Turn
 
 PROMPT_VERSION: Final = "answer.v2"
+# How much of a conversation a question is understood by: turns, and characters of each.
+_TURNS, _OF_A_TURN = 6, 700
 _PROMPTS = files("ai_investment.answers").joinpath("prompts")
 _RULES = _PROMPTS.joinpath(f"{PROMPT_VERSION}.md").read_text("utf-8")
 _REPAIR = _PROMPTS.joinpath("repair.v1.md").read_text("utf-8")
+_REWRITE = _PROMPTS.joinpath("rewrite.v1.md").read_text("utf-8")
 
 _READERS = [
     (15, "The reader is between 13 and 15 years old. Use short, everyday words and sentences of at most 15 words."),
@@ -50,17 +54,20 @@ REPLY_SCHEMA: Final = _object(
         )
     ),
 )
-# What servers of the same protocol support of it, best first; the rules describe the form in words too.
-REPLY_FORMATS: Final[list[dict[str, Any]]] = [
-    {
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "answer", "strict": True, "schema": REPLY_SCHEMA},
-        }
-    },
-    {"response_format": {"type": "json_object"}},
-    {},
-]
+
+
+def _forms(name: str, schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """What servers support of a form, best first; the rules describe it in words too."""
+    strict = {"name": name, "strict": True, "schema": schema}
+    return [
+        {"response_format": {"type": "json_schema", "json_schema": strict}},
+        {"response_format": {"type": "json_object"}},
+        {},
+    ]
+
+
+ANSWER_FORMS: Final = _forms("answer", REPLY_SCHEMA)
+QUESTION_FORMS: Final = _forms("question", _object(question={"type": "string"}))
 
 
 def tools() -> list[ChatCompletionToolParam]:
@@ -89,17 +96,37 @@ def messages(
     sources = [
         (" · ".join(filter(None, (item.title, item.heading))), item.text) for item in passages
     ]
-    code = hashlib.sha256(msgspec.json.encode((question, sources))).hexdigest()[:16]
+    code = _code(question, sources)
     blocks = [
         f"<passage-{code} number={number}>\nFrom: {' '.join(title.split())}\n\n{text}\n</passage-{code}>"
         for number, (title, text) in enumerate(sources, start=1)
     ]
-    blocks.append(f"<question-{code}>\n{question}\n</question-{code}>")
+    blocks.append(_tagged("question", code, question))
     if faults:
         lines = "\n".join(f"- {fault.text}\n  Not accepted: {fault.why}" for fault in faults)
-        blocks.append(f"{_REPAIR}\n<statements-{code}>\n{lines}\n</statements-{code}>")
+        blocks.append(f"{_REPAIR}\n{_tagged('statements', code, lines)}")
     level = next(words for until, words in _READERS if (reader.age or 200) <= until)
     return [
         {"role": "system", "content": f"{_RULES}\n{level}\n"},
         {"role": "user", "content": "\n\n".join(blocks)},
     ]
+
+
+def rewriting(question: str, earlier: Sequence[Turn]) -> list[ChatCompletionMessageParam]:
+    """The rules, then the last turns and the question as data, in tags as in `messages`."""
+    turns = [(turn.mine, turn.text[:_OF_A_TURN]) for turn in earlier[-_TURNS:]]
+    code = _code(question, turns)
+    blocks = [_tagged("person" if mine else "assistant", code, text) for mine, text in turns]
+    blocks.append(_tagged("question", code, question))
+    return [
+        {"role": "system", "content": _REWRITE},
+        {"role": "user", "content": "\n\n".join(blocks)},
+    ]
+
+
+def _code(*data: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(data)).hexdigest()[:16]
+
+
+def _tagged(name: str, code: str, text: str) -> str:
+    return f"<{name}-{code}>\n{text}\n</{name}-{code}>"

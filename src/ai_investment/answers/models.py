@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Protocol
 import msgspec
 
 from ai_investment.content.find import Passage
+from ai_investment.content.query import Turn
 
 Outcome = Literal["answered", "abstained", "refused", "escalated"]
 Reason = Literal[
@@ -145,6 +146,13 @@ class Fault(msgspec.Struct, frozen=True):
     why: str
 
 
+class Rewriting(msgspec.Struct, frozen=True):
+    """A follow-up as a model wrote it anew, not checked, and what that cost."""
+
+    text: str
+    usage: Usage
+
+
 class Reader(msgspec.Struct, frozen=True):
     """For whom an answer is written; `id` names who pays for it from their daily budget."""
 
@@ -161,6 +169,12 @@ class Answerer(Protocol):
 
     @property
     def model(self) -> Model: ...
+
+    async def rewrite(
+        self, question: str, earlier: Sequence[Turn], reader: Reader
+    ) -> Rewriting | None:
+        """A follow-up to these turns as a question that stands alone; None: rules have to do."""
+        ...
 
     def compose(
         self, question: str, passages: Sequence[Passage], reader: Reader

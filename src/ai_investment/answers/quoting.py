@@ -18,6 +18,7 @@ from ai_investment.answers.models import (
     Usage,
 )
 from ai_investment.content.find import Passage
+from ai_investment.content.query import Turn
 from ai_investment.content.vectors import Embedder
 
 _SENTENCES, _SOURCES = 5, 3
@@ -33,6 +34,11 @@ class QuotingAnswerer:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
+
+    async def rewrite(
+        self, question: str, earlier: Sequence[Turn], reader: Reader = ANYBODY
+    ) -> None:
+        """None: without a model there are the rules."""
 
     async def compose(
         self, question: str, passages: Sequence[Passage], reader: Reader = ANYBODY

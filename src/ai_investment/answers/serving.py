@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from decimal import Decimal
@@ -23,12 +25,16 @@ from ai_investment.answers.models import (
     Item,
     Model,
     Reader,
+    Rewriting,
     Statement,
     Switched,
     Usage,
 )
 from ai_investment.content.find import Passage
+from ai_investment.content.query import Turn
 from ai_investment.jobs.errors import Later
+
+log = logging.getLogger(__name__)
 
 # A rate limit that lasts longer is not waited out: the reader gets quotations.
 _PATIENCE = 30.0
@@ -42,6 +48,10 @@ class Writer(Answerer, Protocol):
         """What one call costs at most."""
         ...
 
+    def most_of_rewriting(self, question: str, earlier: Sequence[Turn]) -> Amount:
+        """What one rewriting costs at most."""
+        ...
+
 
 class ServingAnswerer:
     """The writer's answer, or quotations marked as degraded: `budget`, `ai_services` or `model_refused`.
@@ -50,15 +60,49 @@ class ServingAnswerer:
     Raises Later for a short rate limit, and what is worth a retry while the breaker is closed.
     """
 
-    def __init__(self, writer: Writer, quoting: Answerer, breaker: Breaker, budget: Budget) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        quoting: Answerer,
+        breaker: Breaker,
+        budget: Budget,
+        *,
+        rewriting_seconds: float = 4.0,
+    ) -> None:
         self._writer = writer
         self._quoting = quoting
         self._breaker = breaker
         self._budget = budget
+        self._rewriting_seconds = rewriting_seconds
 
     @property
     def model(self) -> Model:
         return self._writer.model
+
+    async def rewrite(
+        self, question: str, earlier: Sequence[Turn], reader: Reader = ANYBODY
+    ) -> Rewriting | None:
+        """The writer's, if the breaker and the budget allow it and it is there within some seconds.
+
+        No fault of the writer is raised, and the breaker hears of none: composing asks the same
+        provider right after, with more time, and must not be lost for a request that an answer
+        can do without.
+        """
+        if await self._breaker.state():
+            return None
+        most = self._writer.most_of_rewriting(question, earlier)
+        reserved = await self._budget.reserve(reader.id, most)
+        if reserved is None:
+            return None
+        rewriting: Rewriting | None = None
+        try:
+            async with asyncio.timeout(self._rewriting_seconds):
+                rewriting = await self._writer.rewrite(question, earlier, reader)
+        except Exception as cause:
+            log.warning("no rewriting of a follow-up", extra={"error": type(cause).__name__})
+        finally:
+            await self._budget.settle(reserved, _amount(rewriting.usage) if rewriting else None)
+        return rewriting
 
     async def compose(
         self, question: str, passages: Sequence[Passage], reader: Reader = ANYBODY
