@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
+from typing import Any
 
-from tests.doubles.openai_server import failing
+import pytest
+
+from tests.doubles.openai_server import Reply, failing, streamed
 from tests.faults.scene import QUESTION, QUOTE, TEXT, Scene, reply
 
 
@@ -90,3 +94,64 @@ def test_the_providers_key_is_in_no_log_and_no_answer(scene: Scene) -> None:
     assert len(scene.model.server.received) == 1
     for process in scene.installation.processes.values():
         assert "sk-test-canary" not in process.text()
+
+
+ALONE, RULED = "What does a Wombat fund own?", "What does Wombat fund own?"
+
+
+def followed(scene: Scene, *script: Reply) -> tuple[dict[str, Any], list[str]]:
+    """The job of a follow-up to a first question, and what the model was sent for it, by form."""
+    first = scene.ask(Prefer="wait=20")
+    assert len(scene.model.server.received) == 1  # a first message needs no rewriting
+    scene.model.answer_with(*script)
+    body = {"message": "What does it own?", "conversation_id": first["conversation_id"]}
+    asked = scene.client.post("/api/v1/chat/messages", json=body, headers={"Prefer": "wait=20"})
+    received = scene.model.server.received
+    forms = [it.body["response_format"]["json_schema"]["name"] for it in received]
+    assert forms == ["question", "answer"]
+    return asked.json()["job"], [json.dumps(it.body["messages"]) for it in received]
+
+
+def test_a_follow_up_is_written_anew_by_the_model_and_that_is_answered(scene: Scene) -> None:
+    job, sent = followed(scene, streamed(json.dumps({"question": ALONE})), reply())
+    answer = job["result"]
+    assert answer["outcome"] == "answered"
+    assert answer["citations"][0]["quote"] == QUOTE
+    assert all(text in sent[0] for text in (QUESTION, TEXT[:-1], "What does it own?"))
+    assert ALONE in sent[1]
+    assert "What does it own?" not in sent[1]
+    usage = answer["usage"]
+    assert (usage["input_tokens"], usage["output_tokens"]) == (220, 50)
+    assert usage["cost_usd"] is not None
+    assert set(answer["timings_ms"]) == {"rewriting", "retrieval", "composition"}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Reply([6.0]),
+        failing(401, {"error": {"message": "Incorrect API key: sk-test-canary"}}),
+        failing(429, {"error": {"message": "slow", "code": "rate_limit_exceeded"}}),
+        streamed("{"),
+    ],
+    ids=["slow", "refused", "limited", "broken"],
+)
+def test_a_follow_up_is_answered_though_the_model_does_not_write_it_anew(
+    scene: Scene, script: Reply
+) -> None:
+    started = time.monotonic()
+    job, sent = followed(scene, script, reply())
+    assert time.monotonic() - started < 15
+    assert (job["state"], job["attempt"], job["result"]["degraded"]) == ("succeeded", 1, [])
+    assert RULED in sent[1]
+    usage = job["result"]["usage"]
+    assert (usage["input_tokens"], usage["output_tokens"]) == (120, 30)
+    for process in scene.installation.processes.values():
+        assert "sk-test-canary" not in process.text()
+
+
+def test_another_subject_that_the_model_brings_in_is_not_answered(scene: Scene) -> None:
+    job, sent = followed(scene, streamed('{"question": "What does Zorgcoin own?"}'), reply())
+    assert RULED in sent[1]
+    assert "Zorgcoin" not in sent[1]
+    assert job["result"]["usage"]["input_tokens"] == 220

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from ai_investment.answers.calculate import idea_of, recognise
@@ -47,10 +47,11 @@ async def answer_question(
     show: Show,
     reader: Reader = ANYBODY,
     explain: Explain | None = None,
+    spent: Sequence[Usage] = (),
 ) -> Answer:
     """The answer to one question. `show` receives each verified piece of the text as it is ready.
 
-    `explain` gives quotable meanings of words that the text uses.
+    `explain` gives quotable meanings of words that the text uses; `spent` is what was paid before.
     """
     clock = _Clock()
     computed = recognise(question)
@@ -59,6 +60,7 @@ async def answer_question(
     passages = found.passages
     clock.lap("retrieval")
     writing = _Writing(question, passages, answerer, show)
+    writing.usages += spent
     if computed:
         await writing.calculate(computed)
     if found.answers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from ai_investment.answers.answer import Explain, Find, answer_question
@@ -23,8 +25,12 @@ async def answer_guarded(
     show: Show,
     reader: Reader = ANYBODY,
     explain: Explain | None = None,
+    spent: Sequence[Usage] = (),
 ) -> Answer:
-    """The answer to a screened message. A model and the library see `verdict.study`, never the message itself."""
+    """The answer to a screened message; `spent` is what was paid for it before.
+
+    A model and the library see `verdict.study`, never the message itself.
+    """
     if verdict.reply:
         await show(verdict.reply)
     if verdict.study is None:
@@ -37,6 +43,7 @@ async def answer_guarded(
         show=show,
         reader=reader,
         explain=explain,
+        spent=spent,
     )
     safety = Safety(verdict.flags)
     if verdict.outcome == "answered":

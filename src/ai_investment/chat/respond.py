@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -45,18 +46,20 @@ async def respond(
 ) -> Answer:
     """The answer to a screened message after the turns before it; `searched` is told when passages are found."""
     # Here, because the API imports this module too and composes nothing.
+    from ai_investment.answers.follow_up import in_full
     from ai_investment.answers.guarded import answer_guarded
-    from ai_investment.answers.rewrite import standalone
 
+    said = verdict.study or ""
     if verdict.outcome != "answered":
         earlier = ()  # a question of the gate's own, in the place of the message, stands alone
-    said = verdict.study
-    if said is not None:
-        verdict = msgspec.structs.replace(verdict, study=standalone(said, earlier))
+    started = time.monotonic()
+    alone = await in_full(said, earlier, reader, answerer=use.answerer, gate=use.gate)
+    took = {"rewriting": round((time.monotonic() - started) * 1000)} if earlier else {}
+    if said:
+        verdict = msgspec.structs.replace(verdict, study=alone.text)
 
     async def find(text: str) -> Found:
-        in_turn = said is not None and text == verdict.study
-        asked = Question(said or text, earlier, rewritten=text) if in_turn else Question(text)
+        asked = alone.asked if text == alone.text else Question(text)
         found = await find_passages(
             database, use.dense, use.lexical, asked, filters=Filters(age=reader.age)
         )
@@ -65,7 +68,7 @@ async def respond(
         passages = await with_neighbours(database, found.passages)
         return msgspec.structs.replace(found, passages=passages)
 
-    return await answer_guarded(
+    answer = await answer_guarded(
         message_id,
         verdict,
         find=find,
@@ -73,4 +76,6 @@ async def respond(
         show=show,
         reader=reader,
         explain=use.glossary.explain,
+        spent=[alone.usage] if alone.usage else [],
     )
+    return msgspec.structs.replace(answer, timings_ms={**took, **answer.timings_ms})
