@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from ai_investment.answers.models import Answer, Answerer, Reader
-from ai_investment.answers.safety.gate import Gate
+from ai_investment.answers.safety.gate import Gate, without_placeholders
 from ai_investment.answers.safety.verdicts import Verdict
 from ai_investment.content.dense import Dense
 from ai_investment.content.find import Found, find_passages
@@ -50,7 +50,8 @@ async def respond(
     from ai_investment.answers.guarded import answer_guarded
 
     said = verdict.study or ""
-    if verdict.outcome != "answered":
+    own_words = said in (verdict.text, without_placeholders(verdict.text))
+    if verdict.outcome != "answered" or not own_words:
         earlier = ()  # a question of the gate's own, in the place of the message, stands alone
     started = time.monotonic()
     alone = await in_full(said, earlier, reader, answerer=use.answerer, gate=use.gate)
