@@ -92,14 +92,11 @@ async def _known(ground: Ground) -> bool:
 
 async def _yesterday(ground: Ground) -> None:
     """As if each firing so far had been a day earlier."""
+    of_it = sa.select(ScheduleFire).where(ScheduleFire.schedule == prune.name)
     async with ground.database.transaction() as db:
-        oldest_first = sa.select(ScheduleFire.fire_time).order_by(ScheduleFire.fire_time)
-        for moment in (await db.scalars(oldest_first)).all():
-            await db.execute(
-                sa.update(ScheduleFire)
-                .where(ScheduleFire.fire_time == moment)
-                .values(fire_time=moment - timedelta(days=1))
-            )
+        for fire in (await db.scalars(of_it.order_by(ScheduleFire.fire_time))).all():
+            fire.fire_time -= timedelta(days=1)
+            await db.flush()  # one by one: a day earlier is where the one before was
 
 
 async def _fired(ground: Ground) -> list[str]:
