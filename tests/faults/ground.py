@@ -58,7 +58,8 @@ class Ground:
         """The test's own connections, for the life of its event loop."""
         redis = connect_redis(self.redis.url)
         self.bell = Bell(redis)
-        self.database = Database(self.database_url, self.bell.publish)
+        # Fifty people at once are as many processes: none of them waits for another's connection.
+        self.database = Database(self.database_url, self.bell.publish, pool_size=50)
         try:
             yield
         finally:

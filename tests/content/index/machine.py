@@ -25,16 +25,19 @@ _TEXTS = st.lists(st.sampled_from(_WORDS), min_size=1, max_size=16).map(
 _POINTS = st.integers(1, 20)
 _WHICH = st.integers(0, 1)
 _KINDS = st.sampled_from([index_document, rebuild_index, follow_index])
+_MODELS = st.sampled_from([(0,), (1,), (0, 1), (1, 0)])
 
 
 class IndexMachine(RuleBasedStateMachine):
     loop: asyncio.Runner
     new_world: Callable[[MemoryVectors], Coroutine[Any, Any, World]]
 
-    @initialize(texts=st.lists(_TEXTS, min_size=2, max_size=5))
-    def a_library(self, texts: list[str]) -> None:
+    @initialize(texts=st.lists(_TEXTS, min_size=2, max_size=5), models=_MODELS)
+    def a_library(self, texts: list[str], models: tuple[int, ...]) -> None:
+        """At rest: the index of each model in use is whole."""
         self.store = MemoryVectors()
         self.world: World = self.run(type(self).new_world(self.store))
+        self.world.in_use = [self.world.processes[number] for number in models]
         for number, text in reversed(list(enumerate(texts))):
             self.run(self.world.send(f"doc_{number}", text))
         self.run(self.world.comes_to_rest())
@@ -49,7 +52,7 @@ class IndexMachine(RuleBasedStateMachine):
     def change(self, document: str, text: str | None) -> None:
         self.run(self.send_or_delete(document, text))
 
-    @rule(models=st.sampled_from([(0,), (1,), (0, 1), (1, 0)]), an_hour_later=st.booleans())
+    @rule(models=_MODELS, an_hour_later=st.booleans())
     def switch_models(self, models: tuple[int, ...], an_hour_later: bool) -> None:
         self.world.in_use = [self.world.processes[number] for number in models]
         for process in self.world.in_use:
@@ -67,10 +70,10 @@ class IndexMachine(RuleBasedStateMachine):
             self.run(self.worker(which).work("delivery"))
         self.store.down = False
 
-    @rule(which=_WHICH, kind=_KINDS, point=_POINTS)
-    def work_and_die(self, which: int, kind: Any, point: int) -> None:
+    @rule(which=_WHICH, kind=_KINDS, point=_POINTS, document=_DOCUMENTS)
+    def work_and_die(self, which: int, kind: Any, point: int, document: str) -> None:
         process = self.worker(which)
-        self.run(self.prepare(process, kind))
+        self.run(self.prepare(process, kind, document))
         process.fate.dies_in = point
         self.run(process.work("embeddings", kind))
         self.run(process.start())
@@ -83,17 +86,17 @@ class IndexMachine(RuleBasedStateMachine):
         self, which: int, kind: Any, point: int, document: str, text: str | None, rebuilt: bool
     ) -> None:
         process = self.worker(which)
-        self.run(self.prepare(process, kind))
+        self.run(self.prepare(process, kind, document))
         process.fate.interrupted_in = point
         process.fate.meanwhile = lambda: self.others(process, document, text, rebuilt=rebuilt)
         self.run(process.work("embeddings", kind))
         process.fate.meanwhile = None
 
-    async def prepare(self, process: Process, kind: Any) -> None:
+    async def prepare(self, process: Process, kind: Any, document: str) -> None:
         if kind is rebuild_index:
             await self.world.want_rebuild(process)
         if kind is index_document:
-            await self.world.send("doc_0", f"Number {len(self.world.texts)} is new.")
+            await self.world.send(document, f"Number {len(self.world.texts)} is new.")
         await self.world.time_passes()
 
     async def others(
