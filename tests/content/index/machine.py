@@ -17,12 +17,13 @@ from tests.content.index.world import World
 from tests.doubles.embedding import MemoryVectors
 
 _WORDS = ("fund", "bond", "share", "index", "fee", "risk", "yield", "tax", "cash", "price", "loan")
-_DOCUMENTS = st.sampled_from([f"doc_{number}" for number in range(7)])
+_DOCUMENTS = st.sampled_from([f"doc_{number}" for number in range(5)])
 # Up to four passages, for a model that counts ten tokens a word.
 _TEXTS = st.lists(st.sampled_from(_WORDS), min_size=1, max_size=16).map(
     lambda words: " ".join(f"The {word} is number {n}." for n, word in enumerate(words))
 )
-_POINTS = st.integers(1, 20)
+# A document that is taken in has five, a build more.
+_POINTS = st.integers(1, 5) | st.integers(1, 20)
 _WHICH = st.integers(0, 1)
 _KINDS = st.sampled_from([index_document, rebuild_index, follow_index])
 _MODELS = st.sampled_from([(0,), (1,), (0, 1), (1, 0)])
