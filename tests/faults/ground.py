@@ -18,6 +18,7 @@ from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.declare import JobKind
 from ai_investment.jobs.enqueue import enqueue
 from ai_investment.jobs.models import Job
+from ai_investment.jobs.schedule import ScheduleFire
 from tests.faults.forks import Fork
 from tests.faults.waiting import until
 from tests.faults.worker import run_scheduler, run_worker
@@ -141,6 +142,19 @@ class Ground:
         row = await self.job(job_id)
         assert row.state == state, (row.state, row.error)
         return row
+
+    async def knows_schedule(self, name: str) -> None:
+        """Wait until a scheduler has written down from when on it knows a schedule.
+
+        Time may be turned back then: one that had read that nothing is known would write it behind our back.
+        """
+
+        async def known() -> bool:
+            query = sa.select(ScheduleFire.fire_time).where(ScheduleFire.schedule == name)
+            async with self.database.reading() as read:
+                return (await read.execute(query)).first() is not None
+
+        await until(known, "the schedule being known")
 
     # Gates and starts
 

@@ -111,6 +111,7 @@ async def test_a_scheduler_with_a_wrong_clock_sweeps_rings_and_fires_at_the_righ
 
 async def _fires_once(ground: Ground) -> None:
     """As if the schedule had last fired two days ago: it fires for the latest time that has come."""
+    await ground.knows_schedule(prune.name)
     async with ground.database.transaction() as db:
         await db.execute(sa.delete(ScheduleFire))
         db.add(ScheduleFire(schedule=prune.name, fire_time=db_now(-172800)))

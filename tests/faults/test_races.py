@@ -67,8 +67,7 @@ async def test_a_cancel_outlives_the_death_of_the_worker(ground: Ground) -> None
 @on_both_databases
 async def test_two_schedulers_fire_each_time_once(ground: Ground) -> None:
     """Row 31. Each has a Redis of its own, so that nothing but SQL keeps the two apart."""
-    # First, for one that has read that nothing is known yet would write that down behind our back.
-    await until(lambda: _known(ground), "the schedule being known")
+    await ground.knows_schedule(prune.name)
     await ground.scheduler(REDIS_URL=ground.redis.url.replace("/0", "/1"))
     await ground.worker()
     for fired in (1, 2):
@@ -83,12 +82,6 @@ async def test_two_schedulers_fire_each_time_once(ground: Ground) -> None:
     assert len(runs) == 2
     ground.accepted |= set(runs)
     await promises_kept(ground)
-
-
-async def _known(ground: Ground) -> bool:
-    async with ground.database.reading() as read:
-        known = sa.select(ScheduleFire.fire_time).where(ScheduleFire.schedule == prune.name)
-        return (await read.execute(known)).first() is not None
 
 
 async def _yesterday(ground: Ground) -> None:
