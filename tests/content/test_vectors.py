@@ -28,3 +28,17 @@ async def test_passages_of_long_documents_find_themselves(chroma: ChromaServer) 
             )
             lost += str(number) not in scores
     assert lost <= 1
+
+
+async def test_a_collection_that_somebody_dropped_is_made_anew_by_the_next_write(
+    chroma: ChromaServer,
+) -> None:
+    name, vectors = f"gone-{uuid4().hex[:8]}", np.eye(2, 8, dtype=np.float32)
+    async with ChromaVectors(chroma.url) as ours, ChromaVectors(chroma.url) as theirs:
+        await ours.upsert(name, ["a"], vectors[:1])
+        await theirs.drop(name)
+        await ours.upsert(name, ["b"], vectors[1:])
+        assert [hit.passage_id for hit in await theirs.query(name, vectors[1], 5)] == ["b"]
+        await theirs.drop(name)
+        await ours.upsert(name, [], vectors[:0])
+        assert await theirs.query(name, vectors[0], 5) == []

@@ -66,16 +66,14 @@ class ChromaVectors:
     ) -> None:
         """Write vectors under their ids; writing twice leaves one. Makes the collection when missing."""
         async with _bounded():
-            client = await self._client()
-            target = await client.get_or_create_collection(
-                collection, configuration={"hnsw": {"space": "ip"}}, embedding_function=None
-            )
             equal = _of_equal_length(vectors)
-            for start in range(0, len(ids), _BATCH):
-                await target.upsert(
-                    ids=list(ids[start : start + _BATCH]),
-                    embeddings=equal[start : start + _BATCH],
-                )
+            if not ids:  # only that it is there is asked for
+                self._collections.pop(collection, None)
+            try:
+                await _upsert(await self._made(collection), ids, equal)
+            except _library().errors.NotFoundError:  # dropped, or lost, since it was made
+                self._collections.pop(collection, None)
+                await _upsert(await self._made(collection), ids, equal)
 
     async def query(self, collection: str, vector: NDArray[np.float32], limit: int) -> list[Hit]:
         """The nearest ids, best first. A collection that SQL says serves and is not there is a fault."""
@@ -114,12 +112,28 @@ class ChromaVectors:
             with suppress(_library().errors.NotFoundError):
                 await (await self._client()).delete_collection(collection)
 
+    async def _made(self, collection: str) -> AsyncCollection:
+        if collection not in self._collections:
+            client = await self._client()
+            self._collections[collection] = await client.get_or_create_collection(
+                collection, configuration={"hnsw": {"space": "ip"}}, embedding_function=None
+            )
+        return self._collections[collection]
+
     async def _get(self, collection: str) -> AsyncCollection:
         if collection not in self._collections:
             self._collections[collection] = await (await self._client()).get_collection(
                 collection, embedding_function=None
             )
         return self._collections[collection]
+
+
+async def _upsert(
+    target: AsyncCollection, ids: Sequence[str], vectors: NDArray[np.float32]
+) -> None:
+    for start in range(0, len(ids), _BATCH):
+        end = start + _BATCH
+        await target.upsert(ids=list(ids[start:end]), embeddings=vectors[start:end])
 
 
 def _of_equal_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

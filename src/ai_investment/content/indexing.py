@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
     from ai_investment.content.chunking import Span
 
-# Small, so that the store writes one batch while the next one is embedded.
-_EMBED_BATCH = 16
+# Small, so that the store writes one batch while the next one is embedded; a write costs the store as much as
+# forty of its vectors.
+_EMBED_BATCH = 32
 Progress = Callable[[int, int], Awaitable[None]]
 
 
