@@ -60,7 +60,7 @@ def test_a_worker_told_to_stop_finishes_what_it_holds(scene: Scene) -> None:
     second = scene.ask()["job"]["id"]
     scene.model.open_gate()
     assert scene.finished(job_id)["attempt"] == 1
-    assert worker.stop() == 0
+    assert worker.popen.wait(30) == 0
     assert scene.job(second)["state"] == "queued"  # a stopping worker takes nothing new
     scene.heal()
     assert scene.finished(second)["attempt"] == 1
