@@ -129,6 +129,57 @@ def test_units_live_in_a_sandbox_and_see_their_secrets_alone(bench: Bench) -> No
     assert "passwordauthentication no" in machine.ssh("sshd -T").stdout
 
 
+# What a role promises, a command on the host that shows it, and what it says then.
+PROMISES = {
+    "base": ("systemctl is-enabled apt-daily-upgrade.timer systemd-timesyncd; ls -d /var/log/journal/*", r"enabled\nenabled\n/var"),
+    "firewall": ("ufw status verbose", r"Default: deny \(incoming\)"),
+    "uv": ("/opt/uv/bin/uv pip freeze --python /opt/ai-investment/current/venv | grep -c ==; stat -c %U /opt/uv/bin/uv", r"^\d{2,}\nroot"),
+    "postgresql": ("runuser -u postgres -- psql -Atc \"select rolpassword ~ '^SCRAM', rolsuper from pg_authid where rolname = 'ai_investment'\"", "^t\\|f$"),
+    "postgresql, a stranger": ("psql -w -h 127.0.0.1 -U ai_investment ai_investment -c 'select 1' 2>&1", "no password supplied"),
+    "redis": ("redis-cli -u $(cat /etc/ai-investment/secrets/REDIS_URL) info 2>/dev/null", r"(?s)maxmemory_policy:noeviction.*aof_enabled:1"),
+    "redis, the application": ("redis-cli -u $(cat /etc/ai-investment/secrets/REDIS_URL) flushall 2>&1", "NOPERM"),
+    "redis, a stranger": ("redis-cli ping", "NOAUTH"),
+    "backup": ("systemctl is-active ai-investment-backup.timer ai-investment-try-restore.timer", "active\nactive"),
+    "monitoring": ("curl -s '127.0.0.1:9090/api/v1/query?query=sum(up)==count(up)'", r'"value":\[[\d.]+,"3"\]'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("role", PROMISES)
+def test_a_role_keeps_its_promise(bench: Bench, role: str) -> None:
+    command, expected = PROMISES[role]
+    assert re.search(expected, bench.site.machine.ssh(command, check=False).stdout)
+
+
+def test_the_operators_key_is_in_no_place_where_others_look(bench: Bench) -> None:
+    machine = bench.site.machine
+    machine.ssh("ai-investment --unit looked-at worker delivery")
+    seen = machine.ssh("systemctl show looked-at; ps -eo args; systemctl stop looked-at").stdout
+    assert "AI_INVESTMENT_URL" in seen
+    key = machine.ssh("cat /etc/ai-investment/operator.key").stdout.strip()
+    assert key not in seen
+    assert key not in machine.ssh("journalctl --no-pager -o cat").stdout
+
+
+def test_administrators_come_by_their_own_key_and_root_no_longer(bench: Bench) -> None:
+    site, machine = bench.site, bench.site.machine
+    own: dict[str, object] = {
+        "base_admin_keys": [machine.key.with_suffix(".pub").read_text().strip()]
+    }
+    steps = [
+        own,
+        own | {"ansible_user": "deploy"},
+        own | {"ansible_user": "deploy", "base_root_login": "prohibit-password"},
+    ]
+    before = dict(site.settings)
+    for step, expected in zip(steps, (True, False, True), strict=True):
+        site.settings = before | step
+        done = site.deploy(bench.release, "--tags", "base")
+        assert done.returncode == 0, done.stdout[-6000:]
+        assert (machine.ssh("true", check=False).returncode == 0) == expected
+    site.settings = before
+    site.write()
+
+
 def test_a_bad_configuration_and_a_bad_certificate_leave_what_serves(bench: Bench) -> None:
     machine = bench.site.machine
     before = machine.ssh("sha256sum /etc/nginx/nginx.conf /etc/ai-investment/tls/*").stdout
@@ -145,6 +196,10 @@ def test_a_bad_configuration_and_a_bad_certificate_leave_what_serves(bench: Benc
         refused = machine.ssh(f"{install} /root/{pair}", check=False)
         assert refused.returncode == 1
         assert reason in refused.stderr
+    machine.ssh("echo nonsense >> /etc/nginx/ai-investment-upstream.conf")
+    refused = machine.ssh(f"{install} /root/good.pem /root/good.key", check=False)
+    machine.ssh("sed -i '$ d' /etc/nginx/ai-investment-upstream.conf")
+    assert "nginx does not accept it" in refused.stderr
     assert machine.ssh("sha256sum /etc/nginx/nginx.conf /etc/ai-investment/tls/*").stdout == before
     assert curl(machine, "/health").returncode == 0
     assert machine.ssh(f"{install} /root/good.pem /root/good.key").stdout.strip() == "installed"

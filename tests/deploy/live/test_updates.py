@@ -3,37 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.live.conftest import BESIDE, Bench
+from tests.deploy.live.conftest import Bench
 from tests.deploy.live.load import Load, proven
 from tests.deploy.live.site import Site, play, variant
-from tests.doubles.threaded import model_server
-from tests.faults.scene import DOCUMENT, QUESTION, reply
 
 pytestmark = pytest.mark.timeout(3600)
-
-
-@pytest.fixture(scope="module")
-def written(bench: Bench) -> Iterator[Site]:
-    """The installation with a model that takes its time: questions, waits and streams last."""
-    site = bench.site
-    with model_server(reply("A Wombat fund owns only wombats.", 20.0), host=BESIDE) as model:
-        machine = site.machine
-        (machine.root / "root" / "wombat.md").write_bytes(DOCUMENT)
-        machine.ssh(
-            "install -d -m 755 /run/docs && cp /root/wombat.md /run/docs/ && ai-investment ingest /run/docs/wombat.md"
-        )
-        site.settings |= {
-            "app_settings": {"OPENAI_BASE_URL": model.server.base_url},
-            "vault_openai_api_key": "sk-test-canary",
-            "app_check_question": QUESTION,
-        }
-        yield site
-        for name in ("app_settings", "vault_openai_api_key", "app_check_question"):
-            site.settings.pop(name)
 
 
 def test_deploy_failed_deploy_and_rollback_under_load_fail_no_request(
@@ -50,12 +27,12 @@ def test_deploy_failed_deploy_and_rollback_under_load_fail_no_request(
 
     with Load(written.machine.address, keys) as load:
         time.sleep(5)
-        done = written.deploy(newer, "--tags", "release")
+        done = written.deploy(newer)
         time.sleep(3)
     assert done.returncode == 0, done.stdout[-6000:]
     assert written.serving()[1] == newer
     proven(load)
-    reconnects = load.reconnects
+    assert load.cut
 
     for bad in (broken, deaf):
         with Load(written.machine.address, keys) as load:
@@ -72,4 +49,4 @@ def test_deploy_failed_deploy_and_rollback_under_load_fail_no_request(
     assert done.returncode == 0, done.stdout[-6000:]
     assert written.serving()[1] == bench.release
     proven(load)
-    assert reconnects + load.reconnects > 0
+    assert load.cut
