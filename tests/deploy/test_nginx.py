@@ -127,6 +127,7 @@ def test_events_pass_the_edge_one_by_one(edge: Edge) -> None:
             arrivals.append(time.monotonic() - started)
     assert response.headers["content-type"].startswith("text/event-stream")
     assert "content-encoding" not in response.headers
+    assert response.headers["connection"] == "close"
     assert {"no-cache", "no-transform"} <= set(response.headers["cache-control"].split(", "))
     assert arrivals[0] < expected["first_event_max_s"]
     gaps = [after - before for before, after in pairwise(arrivals)]
