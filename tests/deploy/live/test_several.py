@@ -10,17 +10,18 @@ from tests.deploy.live.conftest import Bench
 from tests.deploy.live.load import Load, proven
 from tests.deploy.live.machine import Machine
 from tests.deploy.live.site import Site, call, client, open_ports, variant
+from tests.faults.scene import QUESTION
 
 pytestmark = pytest.mark.timeout(3600)
 
 
 @pytest.fixture(scope="module")
-def pair(bench: Bench) -> Iterator[Site]:
+def pair(bench: Bench, written: Site) -> Iterator[Site]:
     edge = Machine("invest-3", 3)
     edge.create()
     edge.start()
     try:
-        site = Site(bench.site.folder, bench.site.machine, bench.site.settings, [edge])
+        site = Site(written.folder, written.machine, written.settings, [edge])
         done = site.deploy(bench.release)
         assert done.returncode == 0, done.stdout[-6000:]
         yield site
@@ -28,6 +29,7 @@ def pair(bench: Bench) -> Iterator[Site]:
         edge.stop()
     alone = bench.site.deploy(bench.release)
     assert alone.returncode == 0, alone.stdout[-6000:]
+    assert edge.address not in bench.site.machine.ssh("ufw show added").stdout
 
 
 def test_an_update_rolls_over_both_hosts_and_fails_no_request_at_either(
@@ -41,6 +43,8 @@ def test_an_update_rolls_over_both_hosts_and_fails_no_request_at_either(
     assert done.returncode == 0, done.stdout[-6000:]
     proven(here)
     proven(there)
+    assert here.cut
+    assert there.cut
     for edge in pair.edges:
         served = edge.ssh(
             "readlink /opt/ai-investment/slots/$(cat /etc/ai-investment/active)"
@@ -56,8 +60,9 @@ def test_an_edge_whose_own_api_is_away_asks_the_other_host(pair: Site) -> None:
         with client(edge, key) as api:
             for _ in range(20):
                 call(api, "GET", "/health")
-            asked = call(api, "POST", "/api/v1/chat/messages", json={"message": "What is a bond?"})
-            job = call(api, "GET", f"/api/v1/jobs/{asked['job']['id']}?wait=20")
+            job = call(api, "POST", "/api/v1/chat/messages", json={"message": QUESTION})["job"]
+            for _ in range(3):
+                job = call(api, "GET", f"/api/v1/jobs/{job['id']}?wait=20")
         assert job["result"]["citations"]
     finally:
         edge.ssh('systemctl start "ai-investment-api@$(cat /etc/ai-investment/active)"')
