@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -134,27 +135,28 @@ async def test_a_statement_alone_is_committed_and_its_rows_have_our_types(
 _CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test%'"
 
 
-async def test_a_connection_that_was_closed_meanwhile_costs_no_statement_alone(
-    migrated_postgres: PostgresServer, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+@pytest.fixture
+async def used(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """A database on PostgreSQL that keeps a connection for statements alone."""
     database = Database(new_database("postgresql", request, tmp_path))
-    statement = renaming(database)
-    await database.alone(statement, wanted="a")
+    await database.alone(renaming(database), wanted="a")
+    yield database
+    await database.dispose()
+
+
+async def test_a_connection_that_was_closed_meanwhile_costs_no_statement_alone(
+    used: Database, migrated_postgres: PostgresServer
+) -> None:
     await asyncio.to_thread(migrated_postgres.sql, _CUT)
     await asyncio.sleep(0.5)  # the end of the connection is heard of
-    assert await database.alone(statement, wanted="b") == []
-    await database.dispose()
+    assert await used.alone(renaming(used), wanted="b") == []
 
 
 async def test_a_lost_connection_costs_one_statement_alone_and_not_the_next(
-    migrated_postgres: PostgresServer, request: pytest.FixtureRequest, tmp_path: Path
+    used: Database, migrated_postgres: PostgresServer
 ) -> None:
-    database = Database(new_database("postgresql", request, tmp_path))
-    statement = renaming(database)
-    await database.alone(statement, wanted="a")
     migrated_postgres.sql(_CUT)
     with pytest.raises(sa.exc.SQLAlchemyError) as failed:
-        await database.alone(statement, wanted="hidden words")
+        await used.alone(renaming(used), wanted="hidden words")
     assert "hidden words" not in str(failed.value)
-    assert await database.alone(statement, wanted="b") == []
-    await database.dispose()
+    assert await used.alone(renaming(used), wanted="b") == []

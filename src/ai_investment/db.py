@@ -34,6 +34,7 @@ AfterCommit = Callable[[list[Any]], Awaitable[None]]
 
 # A connection used a moment ago is taken to be alive: a ping costs three round trips.
 _TRUSTED_SECONDS = 1.0
+_WITHOUT_BEGIN = "ai_investment_without_begin"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -146,11 +147,12 @@ class Database:
     ) -> None:
         self.engine = _create_engine(async_url(url), pool_size)
         # SQLite's connections are as we prepare them: without a begin of ours they commit by themselves.
-        self._autocommit = (
-            self.engine
+        alone: dict[str, Any] = (
+            {_WITHOUT_BEGIN: True}
             if self.engine.name == "sqlite"
-            else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            else {"isolation_level": "AUTOCOMMIT"}
         )
+        self._autocommit = self.engine.execution_options(**alone)
         self._kept: AsyncConnection | None = None
         self._after_commit = after_commit
 
@@ -205,12 +207,8 @@ class Database:
         """For statements that read, each of which sees a moment of its own; they never wait for SQLite's
         single writer. Without a transaction: its begin and its end cost more than most reads.
         """
-        if self.engine.name == "postgresql":
-            async with self._autocommit.connect() as connection:
-                yield connection
-            return
-        async with self.engine.connect() as connection:
-            yield await connection.execution_options(ai_investment_read_only=True)
+        async with self._autocommit.connect() as connection:
+            yield connection
 
     async def dispose(self) -> None:
         if self._kept is not None:
@@ -291,5 +289,5 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A deferred transaction that later writes fails at once when another writer holds the lock;
     # an immediate one waits for busy_timeout.
-    if not connection.get_execution_options().get("ai_investment_read_only"):
+    if not connection.get_execution_options().get(_WITHOUT_BEGIN):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
