@@ -95,9 +95,9 @@ def _bearer(authorization: str) -> str | None:
 
 async def provide_user(credentials: Credentials, database: Database) -> User:
     """The caller, looked up. Raises Unauthenticated or Forbidden."""
-    asked = _row(database.engine.dialect, credentials)
-    open_ = {"key_hash": credentials.key_hash} if credentials.key_hash else {}
-    rows = await database.alone(asked, **open_)
+    by_key = bool(credentials.key_hash)
+    asked = _lookup(database.engine.dialect, by_key=by_key, local=credentials.local)
+    rows = await database.alone(asked, key_hash=credentials.key_hash)
     caller = _Caller(*rows[0]) if rows else None
     credentials.check(caller)
     assert caller is not None
@@ -110,15 +110,10 @@ class _Caller(NamedTuple):
     scopes: list[str] | None
 
 
-def _row(dialect: sa.Dialect, credentials: Credentials) -> Compiled:
-    """`caller_row`, put together once for each kind of credentials."""
-    key_hash = "any" if credentials.key_hash else None
-    return _compiled(dialect, Credentials(key_hash, credentials.local, "read"))
-
-
 @cache
-def _compiled(dialect: sa.Dialect, kind: Credentials) -> Compiled:
-    return Compiled(caller_row(kind), dialect)
+def _lookup(dialect: sa.Dialect, *, by_key: bool, local: bool) -> Compiled:
+    """`caller_row`, put together once for each kind of credentials."""
+    return Compiled(caller_row(Credentials("any" if by_key else None, local, "read")), dialect)
 
 
 # Which headers a proxy adds is its own affair: these are the usual ones.
