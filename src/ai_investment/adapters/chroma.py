@@ -70,10 +70,10 @@ class ChromaVectors:
             if not ids:  # only that it is there is asked for
                 self._collections.pop(collection, None)
             try:
-                await _upsert(await self._made(collection), ids, equal)
+                await _upsert(await self._opened(collection, make=True), ids, equal)
             except _library().errors.NotFoundError:  # dropped, or lost, since it was made
                 self._collections.pop(collection, None)
-                await _upsert(await self._made(collection), ids, equal)
+                await _upsert(await self._opened(collection, make=True), ids, equal)
 
     async def query(self, collection: str, vector: NDArray[np.float32], limit: int) -> list[Hit]:
         """The nearest ids, best first. A collection that SQL says serves and is not there is a fault."""
@@ -81,7 +81,7 @@ class ChromaVectors:
 
         async with _bounded():
             try:
-                target = await self._get(collection)
+                target = await self._opened(collection)
                 found: Any = await target.query(
                     query_embeddings=np.append(vector, np.float32(0))[None, :],
                     n_results=limit,
@@ -99,7 +99,7 @@ class ChromaVectors:
         """Remove ids; unknown ids and collections are no error."""
         async with _bounded():
             try:
-                target = await self._get(collection)
+                target = await self._opened(collection)
                 for start in range(0, len(ids), _BATCH):
                     await target.delete(ids=list(ids[start : start + _BATCH]))
             except _library().errors.NotFoundError:
@@ -112,19 +112,16 @@ class ChromaVectors:
             with suppress(_library().errors.NotFoundError):
                 await (await self._client()).delete_collection(collection)
 
-    async def _made(self, collection: str) -> AsyncCollection:
+    async def _opened(self, collection: str, *, make: bool = False) -> AsyncCollection:
         if collection not in self._collections:
             client = await self._client()
-            self._collections[collection] = await client.get_or_create_collection(
-                collection, configuration={"hnsw": {"space": "ip"}}, embedding_function=None
-            )
-        return self._collections[collection]
-
-    async def _get(self, collection: str) -> AsyncCollection:
-        if collection not in self._collections:
-            self._collections[collection] = await (await self._client()).get_collection(
-                collection, embedding_function=None
-            )
+            if make:
+                found = await client.get_or_create_collection(
+                    collection, configuration={"hnsw": {"space": "ip"}}, embedding_function=None
+                )
+            else:
+                found = await client.get_collection(collection, embedding_function=None)
+            self._collections[collection] = found
         return self._collections[collection]
 
 
