@@ -40,6 +40,9 @@ class OnceNear:
             raise DenseUnavailable("gone")
         return [Hit(key, 1 - n / 1000) for n, key in enumerate(self._ids[:limit])]
 
+    async def scores(self, question: Question, ids: Sequence[str]) -> list[Hit]:
+        raise DenseUnavailable("gone")
+
 
 async def test_what_was_near_holds_when_nobody_looks_further(database: Database) -> None:
     await stored(database, {"many": [f"gravel {n}" for n in range(400)], "rare": ["a pebble"]})
@@ -56,6 +59,53 @@ async def test_what_was_near_holds_when_nobody_looks_further(database: Database)
     )
     assert ranking.degraded == ["dense"]
     assert [(item.passage_id, item.cosine) for item in ranking.passages] == [("rare0", 1.0)]
+
+
+class Losing:
+    """Finds all but one passage, as a graph of vectors may; asked for that one it knows how near it is."""
+
+    def __init__(self, near: Sequence[str], lost: Hit) -> None:
+        self._near = near
+        self._lost = lost
+        self.away = False
+        self.asked: list[str] = []
+
+    async def nearest(self, question: Question, limit: int) -> list[Hit]:
+        return [Hit(key, 0.3 - n / 1000) for n, key in enumerate(self._near)]
+
+    async def scores(self, question: Question, ids: Sequence[str]) -> list[Hit]:
+        self.asked += ids
+        if self.away:
+            raise DenseUnavailable("gone")
+        return [self._lost] if self._lost.passage_id in ids else []
+
+
+async def test_a_passage_that_has_all_the_words_is_scored_by_meaning_though_it_was_not_found_so(
+    database: Database,
+) -> None:
+    await stored(
+        database, {"fees": [f"a fee of {n} euro" for n in range(9)], "levy": ["the Zebrafin levy"]}
+    )
+    await published(database)
+    follower, near = Follower(TantivyIndex()), [f"fees{n}" for n in range(9)]
+    dense, question = Losing(near, Hit("levy0", 0.8)), Question("the fee of the Zebrafin levy")
+    first = (await rank(database, dense, follower, question)).passages[0]
+    assert (first.passage_id, first.cosine, first.score) == ("levy0", 0.8, 1.0)
+    further = await rank(database, Losing(near, Hit("levy0", 0.1)), follower, question)
+    assert {it.passage_id: it.cosine for it in further.passages}["levy0"] is None
+    dense.away = True
+    without = await rank(database, dense, follower, question)
+    assert (without.degraded, without.passages[0].passage_id) == ([], "fees0")
+
+
+async def test_nobody_asks_for_a_passage_that_has_hardly_more_of_the_words_than_the_nearest(
+    database: Database,
+) -> None:
+    await stored(database, {"near": ["the Zebrafin levy in detail"], "far": ["the Zebrafin levy"]})
+    await published(database)
+    dense = Losing(["near0"], Hit("far0", 0.9))
+    ranking = await rank(database, dense, Follower(TantivyIndex()), Question("the Zebrafin levy"))
+    assert (dense.asked, len(ranking.passages)) == ([], 2)
 
 
 class SlowIndex(TantivyIndex):

@@ -35,6 +35,9 @@ class Nearby:
             raise self._fails.pop()
         return [Hit(f"{question.text}{n}", 1 - n / limit) for n in range(limit)]
 
+    async def scores(self, question: Question, ids: Sequence[str]) -> list[Hit]:
+        return [Hit(key, 0.5) for key in ids]
+
 
 @asynccontextmanager
 async def working(bell: Bell, dense: Dense) -> AsyncIterator[None]:
@@ -49,7 +52,9 @@ async def working(bell: Bell, dense: Dense) -> AsyncIterator[None]:
 async def test_what_was_asked_is_answered_with_the_conversation_before_it(bell: Bell) -> None:
     nearby, question = Nearby(), Question("pas", [Turn("What is an ETF?", mine=True)])
     async with working(bell, nearby):
-        hits = await RemoteDense(bell.redis, seconds=30).nearest(question, 3)
+        remote = RemoteDense(bell.redis, seconds=30)
+        hits = await remote.nearest(question, 3)
+        assert await remote.scores(question, ["a", "b"]) == [Hit("a", 0.5), Hit("b", 0.5)]
     assert hits == await Nearby().nearest(question, 3)
     assert [(it.text, list(it.earlier)) for it in nearby.asked] == [("pas", question.earlier)]
 

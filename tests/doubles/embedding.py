@@ -51,12 +51,12 @@ class MemoryVectors:
         )
 
     async def query(self, collection: str, vector: NDArray[np.float32], limit: int) -> list[Hit]:
-        self._answer()
-        if collection not in self.collections:
-            raise VectorStoreUnavailable("no such collection")
-        scores = {key: float(kept @ vector) for key, kept in self.collections[collection].items()}
-        best = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
-        return [Hit(key, score) for key, score in best[:limit]]
+        return self._by_score(collection, vector)[:limit]
+
+    async def scores(
+        self, collection: str, vector: NDArray[np.float32], ids: Sequence[str]
+    ) -> list[Hit]:
+        return [hit for hit in self._by_score(collection, vector) if hit.passage_id in ids]
 
     async def delete(self, collection: str, ids: Sequence[str]) -> None:
         self._answer()
@@ -66,6 +66,14 @@ class MemoryVectors:
     async def drop(self, collection: str) -> None:
         self._answer()
         self.collections.pop(collection, None)
+
+    def _by_score(self, collection: str, vector: NDArray[np.float32]) -> list[Hit]:
+        self._answer()
+        if collection not in self.collections:
+            raise VectorStoreUnavailable("no such collection")
+        scores = {key: float(kept @ vector) for key, kept in self.collections[collection].items()}
+        best = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+        return [Hit(key, score) for key, score in best]
 
     def _answer(self) -> None:
         if self.down:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from ai_investment.content.query import Question
@@ -33,6 +34,10 @@ class Dense(Protocol):
         """Best first. Raises DenseUnavailable."""
         ...
 
+    async def scores(self, question: Question, ids: Sequence[str]) -> list[Hit]:
+        """How near these passages are, whether `nearest` finds them or not. Raises DenseUnavailable."""
+        ...
+
 
 class LocalDense:
     """`Dense` with an embedding model of its own and a vector store, which has `seconds` to answer."""
@@ -46,12 +51,26 @@ class LocalDense:
         self._seconds = seconds
 
     async def nearest(self, question: Question, limit: int) -> list[Hit]:
+        return await self._asked(
+            question, lambda collection, vector: self._vectors.query(collection, vector, limit)
+        )
+
+    async def scores(self, question: Question, ids: Sequence[str]) -> list[Hit]:
+        return await self._asked(
+            question, lambda collection, vector: self._vectors.scores(collection, vector, ids)
+        )
+
+    async def _asked(
+        self,
+        question: Question,
+        ask: Callable[[str, NDArray[np.float32]], Awaitable[list[Hit]]],
+    ) -> list[Hit]:
         collection, vector = await asyncio.gather(self._collection(), self.vector(question))
         if collection is None:
             return []
         try:
             async with asyncio.timeout(self._seconds):
-                return await self._vectors.query(collection, vector, limit)
+                return await ask(collection, vector)
         except (VectorStoreUnavailable, TimeoutError) as cause:
             raise DenseUnavailable(type(cause).__name__) from cause
 

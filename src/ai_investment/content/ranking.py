@@ -30,6 +30,8 @@ _WIDTH = 200
 # The age from which people are part of an audience.
 _FROM_AGE = {"teen": 13, "adult": 18}
 _WIDEST = 6400
+# The words of a passage count for so much more than those of all that is near that it should have been near.
+_FAR_MORE = 2
 
 
 class Filters(msgspec.Struct, frozen=True):
@@ -79,19 +81,20 @@ async def rank(
     by_meaning: list[Hit] = []
     width = max(_WIDTH, 2 * enough)
     while True:
-        wider, by_words = await asyncio.gather(
+        wider, (by_words, live) = await asyncio.gather(
             _by_meaning(dense, question, width, degraded),
-            _by_words(database, lexical, question, width, degraded),
+            _by_words(database, lexical, question, filters, width, degraded),
         )
         # What was found nearer holds when nobody looks further.
         by_meaning = wider or by_meaning
-        ids = list({hit.passage_id for hit in (*by_meaning, *by_words)})
-        live = await _live(database, ids, filters)
+        live |= await _live(database, by_meaning, filters, known=by_words)
         more = len(by_meaning) >= width or len(by_words) >= width
         if len(live) >= enough or not more or width >= _WIDEST:
             break
         # As many as it takes if what lies further off is live as often.
         width = min(_WIDEST, max(4 * width, width * enough // max(1, len(live))))
+    if "dense" not in degraded and (missed := _missed(live, by_meaning, by_words)):
+        by_meaning = await _completed(dense, question, by_meaning, missed)
     return Ranking(_fused(live, by_meaning, by_words), degraded)
 
 
@@ -109,12 +112,46 @@ async def _by_meaning(
 
 
 async def _by_words(
-    database: Database, lexical: Follower, question: Question, width: int, degraded: list[str]
-) -> list[Hit]:
+    database: Database,
+    lexical: Follower,
+    question: Question,
+    filters: Filters,
+    width: int,
+    degraded: list[str],
+) -> tuple[list[Hit], dict[str, _Live]]:
+    """Words are found sooner: which of these passages are live is asked meanwhile."""
     if not await lexical.catch_up(database) and "lexical" not in degraded:
         degraded.append("lexical")
     index = lexical.index
-    return await asyncio.to_thread(lambda: index.search(lexical_weights(question, index), width))
+    found = await asyncio.to_thread(lambda: index.search(lexical_weights(question, index), width))
+    return found, await _live(database, found, filters)
+
+
+def _missed(
+    live: Mapping[str, _Live], by_meaning: Sequence[Hit], by_words: Sequence[Hit]
+) -> str | None:
+    """The best passage by words, if the nearest ones have far fewer of them: a graph of vectors loses a
+    passage that is unlike all others, such as the first one about its subject.
+    """
+    near = {hit.passage_id for hit in by_meaning}
+    best = next((hit for hit in by_words if hit.passage_id in live), None)
+    if not near or best is None or best.passage_id in near:
+        return None
+    most = next((hit.score for hit in by_words if hit.passage_id in near), 0.0)
+    return best.passage_id if best.score >= _FAR_MORE * most else None
+
+
+async def _completed(
+    dense: Dense, question: Question, by_meaning: list[Hit], missed: str
+) -> list[Hit]:
+    """With a passage that is nearer than the last of them, though it was not found."""
+    try:
+        scored = await dense.scores(question, [missed])
+    except DenseUnavailable as cause:
+        log.warning("the best passage by words was not scored: %s", cause)
+        return by_meaning
+    nearer = [hit for hit in scored if hit.score > by_meaning[-1].score]
+    return sorted([*by_meaning, *nearer], key=lambda hit: -hit.score)
 
 
 class _Live(NamedTuple):
@@ -125,8 +162,12 @@ class _Live(NamedTuple):
     kind: str | None
 
 
-async def _live(database: Database, ids: list[str], filters: Filters) -> Mapping[str, _Live]:
+async def _live(
+    database: Database, hits: Sequence[Hit], filters: Filters, *, known: Sequence[Hit] = ()
+) -> dict[str, _Live]:
+    """The rows of those that are live and pass the filters, without the `known` ones."""
     dialect = database.engine.dialect
+    ids = list({hit.passage_id for hit in hits} - {hit.passage_id for hit in known})
     rows = await database.alone(_of_live(dialect, filters), ids=listed(dialect, ids))
     return {row[0]: _Live(*row) for row in rows}
 

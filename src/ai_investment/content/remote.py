@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import cast
 from uuid import uuid4
 
@@ -30,8 +31,11 @@ _LISTEN_SECONDS = 1.0
 
 
 class _Asked(msgspec.Struct, frozen=True):
+    """What is nearest, or with `ids` how near these are."""
+
     question: Question
-    limit: int
+    limit: int = 0
+    ids: list[str] = []
 
 
 class RemoteDense:
@@ -42,9 +46,15 @@ class RemoteDense:
         self._seconds = seconds
 
     async def nearest(self, question: Question, limit: int) -> list[Hit]:
+        return await self._hits(_Asked(question, limit))
+
+    async def scores(self, question: Question, ids: Sequence[str]) -> list[Hit]:
+        return await self._hits(_Asked(question, ids=list(ids)))
+
+    async def _hits(self, asked: _Asked) -> list[Hit]:
         try:
             async with asyncio.timeout(self._seconds):
-                reply = await self._ask(_Asked(question, limit))
+                reply = await self._ask(asked)
         except (RedisError, OSError) as cause:
             raise DenseUnavailable(type(cause).__name__) from cause
         hits = msgspec.json.decode(reply, type=list[Hit] | None) if reply else None
@@ -76,7 +86,7 @@ async def _answer_one_by_one(redis: Redis, dense: Dense) -> None:
             taken = await redis.brpop([_ASKED], timeout=_LISTEN_SECONDS)  # type: ignore[arg-type, misc]
             key: bytes | None = taken[1] if taken else None
             if key and (asked := await redis.getdel(_request_key(key))):
-                reply = msgspec.json.encode(await _nearest(dense, asked))
+                reply = msgspec.json.encode(await _hits(dense, asked))
                 pipe = redis.pipeline(transaction=False)
                 pipe.lpush(_reply_key(key), reply)  # type: ignore[arg-type]
                 pipe.pexpire(_reply_key(key), _READ_WITHIN_MS)
@@ -86,10 +96,12 @@ async def _answer_one_by_one(redis: Redis, dense: Dense) -> None:
             await asyncio.sleep(1)
 
 
-async def _nearest(dense: Dense, asked: bytes) -> list[Hit] | None:
+async def _hits(dense: Dense, asked: bytes) -> list[Hit] | None:
     """None: it cannot be told, and the asker need not wait."""
     try:
         wanted = msgspec.json.decode(asked, type=_Asked)
+        if wanted.ids:
+            return await dense.scores(wanted.question, wanted.ids)
         return await dense.nearest(wanted.question, wanted.limit)
     except Exception as cause:
         log.warning("a search without candidates by meaning: %s", type(cause).__name__)

@@ -58,15 +58,22 @@ class Vectors(Protocol):
     async def upsert(
         self, collection: str, ids: Sequence[str], vectors: NDArray[np.float32]
     ) -> None: ...
-    async def query(
-        self, collection: str, vector: NDArray[np.float32], limit: int
-    ) -> list[Hit]: ...
+    async def query(self, collection: str, vector: NDArray[np.float32], limit: int) -> list[Hit]:
+        """Those nearest to a vector as the store's graph finds them, which may miss some."""
+        ...
+
+    async def scores(
+        self, collection: str, vector: NDArray[np.float32], ids: Sequence[str]
+    ) -> list[Hit]:
+        """These passages' own scores, whatever the graph finds; those that are not there are left out."""
+        ...
+
     async def delete(self, collection: str, ids: Sequence[str]) -> None: ...
     async def drop(self, collection: str) -> None: ...
 
 
 # Raise it with every change to what is embedded of a passage, and how vectors are compared.
-_FORM = 3
+_FORM = 4
 
 
 def vectors_name(embedder: Embedder) -> str:
@@ -91,9 +98,11 @@ async def collection_to_ask(database: Database, embedder: Embedder) -> str | Non
     model = vectors_name(embedder)
     asked = _complete(database.engine.dialect)
     [(name, anything_live)] = await database.alone(asked, wanted=model)
-    if name is None and anything_live:
+    if not anything_live:
+        return None
+    if name is None:
         raise IndexIncomplete(model)
-    return cast("str | None", name)
+    return cast("str", name)
 
 
 @cache

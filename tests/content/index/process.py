@@ -94,6 +94,12 @@ class MortalVectors:
         await self.fate.reached()
         return await self.store.query(collection, vector, limit)
 
+    async def scores(
+        self, collection: str, vector: NDArray[np.float32], ids: Sequence[str]
+    ) -> list[Hit]:
+        await self.fate.reached()
+        return await self.store.scores(collection, vector, ids)
+
     async def delete(self, collection: str, ids: Sequence[str]) -> None:
         await self.fate.reached()
         await self.store.delete(collection, ids)
