@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
@@ -12,8 +12,10 @@ from uuid import uuid4
 
 import chromadb
 import httpx
+import numpy as np
 import pytest
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from ai_investment.adapters.chroma import ChromaVectors
 from ai_investment.adapters.tantivy import TantivyIndex
@@ -23,7 +25,7 @@ from ai_investment.content.jobs import index_document
 from ai_investment.content.lexical import Follower
 from ai_investment.content.models import VectorCollection
 from ai_investment.content.reindex import check_index, rebuild_index
-from ai_investment.content.vectors import Vectors
+from ai_investment.content.vectors import Hit, Vectors
 from ai_investment.db import Database, db_now
 from ai_investment.jobs.bell import Bell
 from ai_investment.jobs.enqueue import enqueue
@@ -80,6 +82,16 @@ async def found_by_meaning(world: World) -> list[bool]:
         all([await world.asked(process, passage) for passage in live])
         for process in world.processes
     ]
+
+
+async def test_a_worker_that_came_to_an_empty_library_follows_what_another_model_takes_in(
+    new_world: NewWorld,
+) -> None:
+    world = await new_world(MemoryVectors(), 0)
+    world.in_use = world.processes
+    await world.send("doc_0", TEXTS["doc_0"])
+    await world.comes_to_rest()
+    assert await found_by_meaning(world) == [True, True]
 
 
 async def test_a_model_is_replaced_while_the_library_changes_and_a_build_dies(
@@ -216,6 +228,39 @@ async def test_a_store_that_has_lost_passages_is_reported_until_the_index_is_bui
     await world.comes_to_rest()
     assert await trouble() is None
     assert (await found_by_meaning(world))[0]
+
+
+class Unlinked(MemoryVectors):
+    """Has vectors that a query does not find until they are written again, as a graph may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost: set[str] = set()
+
+    async def upsert(
+        self, collection: str, ids: Sequence[str], vectors: NDArray[np.float32]
+    ) -> None:
+        self.lost -= set(ids)
+        await super().upsert(collection, ids, vectors)
+
+    async def query(self, collection: str, vector: NDArray[np.float32], limit: int) -> list[Hit]:
+        hits = await super().query(collection, vector, limit)
+        return [hit for hit in hits if hit.passage_id not in self.lost]
+
+
+async def test_a_passage_that_nothing_links_to_is_written_again_by_the_check(
+    new_world: NewWorld,
+) -> None:
+    store = Unlinked()
+    world = await new_world(store)
+    live = {passage.id for passage in await world.live_passages()}
+    store.lost = set(live)
+    async with world.database.transaction() as db:
+        job = await enqueue(db, None, check_index)
+    await world.processes[0].work()
+    async with world.database.reading() as read:
+        result: Any = await read.scalar(sa.select(Job.result).where(Job.id == job.id))
+    assert (result["asked"], result["lost"], store.lost) == (len(live), 0, set())
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

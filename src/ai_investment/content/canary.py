@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ from ai_investment.db import Database
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
 
 # Documents of which one passage each is asked for.
 _ASKED = 30
@@ -55,10 +58,30 @@ async def check(database: Database, generation: Generation, use: Indexing) -> Ch
     questions, stored = await asyncio.to_thread(_vectors, use.embedder, chosen)
     missing = []
     for (_, passage), question, vector in zip(chosen, questions, stored, strict=True):
-        score = float(question @ vector) - _ROUNDING
-        if not await _found(use.vectors, generation.name, passage.id, question, score):
+        if await _lost(use.vectors, generation.name, passage.id, question, vector):
             missing.append(passage.id)
     return Checked(generation.name, len(chosen), await _still_live(database, missing))
+
+
+async def _lost(
+    vectors: Vectors,
+    collection: str,
+    passage_id: str,
+    question: NDArray[np.float32],
+    stored: NDArray[np.float32],
+) -> bool:
+    """Whether a passage is not found although it is written again: its vector may be there, and no other
+    one link to it any more. Written once more it gets new links.
+    """
+    score = float(question @ stored)
+    if await _found(vectors, collection, passage_id, question, score - _ROUNDING):
+        return False
+    there = await vectors.scores(collection, question, [passage_id])
+    if not any(abs(hit.score - score) <= _ROUNDING for hit in there):
+        return True
+    log.info("%s is written again into %s: nothing linked to it", passage_id, collection)
+    await vectors.upsert(collection, [passage_id], stored[None, :])
+    return not await _found(vectors, collection, passage_id, question, score - _ROUNDING)
 
 
 async def _found(

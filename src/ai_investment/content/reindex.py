@@ -33,6 +33,7 @@ from ai_investment.content.vectors import (
     Embedder,
     Vectors,
     VectorStoreUnavailable,
+    ensure_serving_collection,
     serving_collection,
     vectors_name,
 )
@@ -170,8 +171,9 @@ schedule("content.check_index", "43 * * * *", check_index)
 
 async def worker_starts(db: Db, embedder: Embedder) -> None:
     """What every embeddings worker does first: a job for its model may have waited for so long that others
-    would give it up."""
+    would give it up; and of an empty library its index is whole, so that it follows what others take in."""
     await keep(db, embedder)
+    await ensure_serving_collection(db, embedder)
     await want_index(db, embedder)
 
 
