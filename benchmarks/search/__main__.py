@@ -39,6 +39,7 @@ from tests.services import ChromaServer, RedisServer
 _LIBRARY = Path(__file__).parents[2] / "src/ai_investment/content/library"
 _A_DOCUMENT = 10
 _DOCUMENTS_AT_ONCE = 50
+_BETWEEN = "\n"
 _WARM = 20  # searches that are not counted
 _RARE = 50  # one document in so many has the topic that a search is narrowed to
 
@@ -51,7 +52,7 @@ def main(path: Path | None, passages: int, searches: int) -> None:
     """Retrieval as the answers worker does it, and searches over HTTP, one after the other, each with words
     of its own; and the memory of who answers them.
 
-    The passages are sentences of the starter library in new order, their vectors random: nothing is near.
+    The passages are sentences of the starter library in new order; a vector is the mean of its sentences'.
     """
     with (
         tempfile.TemporaryDirectory(prefix="bench-search-") as name,
@@ -113,18 +114,22 @@ def _sentences() -> list[str]:
 
 async def _fill(env: dict[str, str], passages: int) -> None:
     dice, sentences = random.Random(7), _sentences()
-    vectors_of = np.random.default_rng(7)
     database = Database(env["DATABASE_URL"])
     embedder = load_minilm(Path(env["AI_INVESTMENT_DATA_DIRECTORY"]) / "models")
+    vector_of = dict(zip(sentences, embedder.embed(sentences), strict=True))
     async with database.transaction() as db:
         collection = await ensure_serving_collection(db, embedder)
     count = passages // _A_DOCUMENT
     async with ChromaVectors(env["CHROMA_URL"]) as vectors:
         for first in range(0, count, _DOCUMENTS_AT_ONCE):
             rows = _rows(range(first, min(first + _DOCUMENTS_AT_ONCE, count)), dice, sentences)
-            drawn = vectors_of.normal(size=(len(rows[2]), embedder.dimension)).astype("float32")
-            drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-            await vectors.upsert(collection, [row["id"] for row in rows[2]], drawn)
+            means = np.stack(
+                [
+                    np.mean([vector_of[it] for it in row["text"].split(_BETWEEN)], axis=0)
+                    for row in rows[2]
+                ]
+            )
+            await vectors.upsert(collection, [row["id"] for row in rows[2]], means)
             async with database.transaction() as db:
                 revision = await next_revision(db)
                 for table, values in zip(
@@ -153,7 +158,7 @@ def _rows(
         )  # fmt: skip
         passages += [
             {"id": f"pas_{number:08}_{place}", "version_id": version, "position": place, "start": 0, "end": 1,
-             "heading": None, "text": " ".join(dice.choices(sentences, k=8))}
+             "heading": None, "text": _BETWEEN.join(dice.choices(sentences, k=8))}
             for place in range(_A_DOCUMENT)
         ]  # fmt: skip
     return documents, versions, passages
