@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
+from types import AsyncGeneratorType
 
 import pytest
 
@@ -129,6 +131,21 @@ async def test_a_model_that_does_not_stop_is_bounded() -> None:
     error, _ = await failure(Reply([chunk("{"), *[chunk(" " * 1000)] * 100]))
     assert isinstance(error, BrokenReply)
     assert "24000" in str(error)
+
+
+async def test_nothing_of_a_stream_that_is_left_early_waits_to_be_collected() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        await failure(Reply([chunk("{"), *[chunk(" " * 1000)] * 100]))
+        suspended = [
+            item
+            for item in gc.get_objects()
+            if type(item) is AsyncGeneratorType and item.ag_frame is not None
+        ]
+    finally:
+        gc.enable()
+    assert [item for item in suspended if "site-packages" in item.ag_code.co_filename] == []
 
 
 def replayed(stream: str) -> Reply:

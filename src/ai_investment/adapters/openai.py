@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
@@ -181,9 +181,11 @@ class OpenAIAnswerer:
         calls: Calls = None,
     ) -> AsyncGenerator[ChatCompletionChunk, None]:
         stream = await self._opened(said, deadline, forms, calls)
-        async with stream:
+        try:
             while (chunk := await self._by(deadline, lambda: anext(stream, None))) is not None:
                 yield chunk
+        finally:
+            await _end(stream)
 
     async def _opened(
         self,
@@ -249,6 +251,18 @@ class OpenAIAnswerer:
 
 class _Without(Exception):
     pass
+
+
+async def _end(stream: openai.AsyncStream[ChatCompletionChunk]) -> None:
+    """Close a stream, wherever it was left.
+
+    Then what it is read through ends too, for there is nothing more to read. Left waiting, ten generators
+    would be collected later, by whatever thread comes to it, while the event loop closes one of them.
+    """
+    await stream.close()
+    with suppress(Exception):  # StopAsyncIteration, or what reading a closed response raises
+        while True:
+            await anext(stream)
 
 
 def _called(call: Call) -> tuple[Computed | None, str]:
