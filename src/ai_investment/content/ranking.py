@@ -168,6 +168,8 @@ async def _live(
     """The rows of those that are live and pass the filters, without the `known` ones."""
     dialect = database.engine.dialect
     ids = list({hit.passage_id for hit in hits} - {hit.passage_id for hit in known})
+    if not ids:
+        return {}
     rows = await database.alone(_of_live(dialect, filters), ids=listed(dialect, ids))
     return {row[0]: _Live(*row) for row in rows}
 

@@ -29,12 +29,10 @@ from ai_investment.content.indexing import Indexing, write_vectors
 from ai_investment.content.models import ContentRevision, Document, VectorCollection
 from ai_investment.content.revisions import Change, changes_after
 from ai_investment.content.vectors import (
-    ANYTHING_LIVE,
     Embedder,
     Vectors,
     VectorStoreUnavailable,
     ensure_serving_collection,
-    serving_collection,
     vectors_name,
 )
 from ai_investment.db import Db, db_now
@@ -171,17 +169,17 @@ schedule("content.check_index", "43 * * * *", check_index)
 
 async def worker_starts(db: Db, embedder: Embedder) -> None:
     """What every embeddings worker does first: a job for its model may have waited for so long that others
-    would give it up; and of an empty library its index is whole, so that it follows what others take in."""
+    would give it up."""
     await keep(db, embedder)
-    await ensure_serving_collection(db, embedder)
     await want_index(db, embedder)
 
 
 async def want_index(db: Db, embedder: Embedder) -> None:
     """See to it that every index in use gets everything that is live: this model's is built when it has
-    none, and those that are behind are brought up by workers that have their model.
+    none (of an empty library it is whole), and those that are behind are brought up by workers that have
+    their model.
     """
-    if await serving_collection(db, embedder) is None and await db.scalar(sa.select(ANYTHING_LIVE)):
+    if await ensure_serving_collection(db, embedder) is None:
         await begin(db, embedder, datetime.now(UTC))
         await enqueue(db, None, rebuild_index, model=vectors_name(embedder))
     behind = sa.select(VectorCollection.model).where(

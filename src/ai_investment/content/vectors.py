@@ -72,7 +72,7 @@ class Vectors(Protocol):
     async def drop(self, collection: str) -> None: ...
 
 
-# Raise it with every change to what is embedded of a passage, and how vectors are compared.
+# Raise it with every change to what is embedded of a passage, and how vectors are compared and linked.
 _FORM = 4
 
 
